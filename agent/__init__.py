@@ -1,0 +1,3 @@
+"""The daemon on a VPS. Copied there whole; never imports Django."""
+
+__version__ = "0.1.0"

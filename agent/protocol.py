@@ -1,0 +1,422 @@
+"""What the control plane and an agent say to each other over Redis: the one module both sides import.
+
+JSON, one message per publish. Strict to send (every message is a frozen dataclass), tolerant to receive:
+unknown keys are ignored, a missing or mistyped one raises `ProtocolError` and nothing else does.
+docs/protocol.md shows an example of each; those examples are the golden files both sides' tests read.
+
+Channels (one per VPS and direction, so that a Redis user can be held to its own four):
+
+    vps-commands:{vps_id}      down   StartStream, UpdateStream, StopStream, Ping
+    stream-status:{vps_id}     up     StreamStatus
+    stream-progress:{vps_id}   up     StreamProgress
+    vps-status:{vps_id}        up     Pong, Heartbeat
+
+Times are unix seconds (float), sizes are bytes, rates are kbit/s unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, Union
+
+PROTOCOL_VERSION: Final = 1
+HEARTBEAT_SECONDS: Final = 5.0
+
+UP_PATTERNS: Final = ("stream-status:*", "stream-progress:*", "vps-status:*")
+
+STAGES: Final = (
+    "preparing",
+    "command_sent",
+    "downloading",
+    "file_ready",
+    "ffmpeg_starting",
+    "ffmpeg_started",
+    "streaming",
+    "error",
+)
+
+
+class ProtocolError(ValueError):
+    """The bytes are not a message of this protocol. Its text never repeats a value: it may be a secret."""
+
+
+def commands_channel(vps_id: int) -> str:
+    return f"vps-commands:{vps_id}"
+
+
+def status_channel(vps_id: int) -> str:
+    return f"stream-status:{vps_id}"
+
+
+def progress_channel(vps_id: int) -> str:
+    return f"stream-progress:{vps_id}"
+
+
+def vps_channel(vps_id: int) -> str:
+    return f"vps-status:{vps_id}"
+
+
+def vps_of_channel(channel: str) -> int:
+    """The VPS an up-message speaks for, by the channel it came on (the only sender that cannot be forged)."""
+    _, _, suffix = channel.partition(":")
+    if not (suffix.isascii() and suffix.isdigit()):
+        raise ProtocolError("channel names no VPS")
+    return int(suffix)
+
+
+# ------------------------------------------------------------------------------------------------- parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFile:
+    """One playlist item's file: where to fetch it and what is in it (as the control plane's probe saw)."""
+
+    item_id: int
+    file_id: int
+    filename: str
+    download_url: str = field(repr=False)
+    """Signed, so a secret: never logged."""
+    size: int
+    disk: str = "local"
+    """The storage backend it lies on (`local`, `bunny`, `s3`)."""
+    title: str = ""
+    sha256: str | None = None
+    duration_s: float | None = None
+    video_codec: str | None = None
+    pixel_format: str | None = None
+    audio_codec: str | None = None
+    """None: the file has no sound, a silent track is added when it is prepared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushUrl:
+    """One destination. `id` is what states are reported under."""
+
+    id: int
+    name: str
+    url: str
+    key: str = field(repr=False)
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamConfig:
+    """All an agent needs to put a stream on air. `run_id` and `epoch` come back in every message about it."""
+
+    id: int
+    run_id: str
+    epoch: int
+    video_files: tuple[VideoFile, ...]
+    push_urls: tuple[PushUrl, ...]
+    loop: bool = True
+    order: str = "sequential"
+    keep_files_after_stop: bool = False
+    rtmp_url: str = ""
+    """Local nginx application of the stream's programme; empty when it needs none."""
+    stream_key: str = field(default="", repr=False)
+    request_id: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for configurations that play the same to the same places (signed URLs aside)."""
+        return fingerprint(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationState:
+    id: int
+    state: str
+    """connecting, live, reconnecting, refused, failed or disabled."""
+    since: float
+    reason: str | None = None
+    bytes_sent: int = 0
+    bitrate_kbps: float = 0.0
+    reconnects: int = 0
+    drops: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What one held run is doing, as its agent sees it."""
+
+    stream_id: int
+    run_id: str
+    epoch: int
+    phase: str
+    """fetching, preparing, starting, on_air, stopping, backing_off."""
+    fingerprint: str = ""
+    item_id: int | None = None
+    file_id: int | None = None
+    position_s: float = 0.0
+    duration_s: float | None = None
+    next_item_ids: tuple[int, ...] = ()
+    items_played: int = 0
+    bitrate_kbps: float = 0.0
+    on_air_since: float | None = None
+    restarts: int = 0
+    skipped: tuple[SkippedItem, ...] = ()
+    destinations: tuple[DestinationState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedItem:
+    item_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Percentages 0–100 of the whole machine; `network_mbit` is what leaves it now."""
+
+    cpu: float
+    memory: float
+    disk: float
+    network_mbit: float = 0.0
+
+
+# ----------------------------------------------------------------------------------------------- commands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartStream:
+    command: typing.ClassVar[str] = "START_STREAM"
+    config: StreamConfig
+    timestamp: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateStream:
+    """Playlist, order, loop or destinations changed on air: apply the difference, drop no connection."""
+
+    command: typing.ClassVar[str] = "UPDATE_STREAM"
+    config: StreamConfig
+    timestamp: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopStream:
+    """Ends the named run; without `run_id`, whatever run of the stream is held."""
+
+    command: typing.ClassVar[str] = "STOP_STREAM"
+    stream_id: int
+    timestamp: float
+    run_id: str | None = None
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    command: typing.ClassVar[str] = "PING"
+    timestamp: float
+
+
+Command = StartStream | UpdateStream | StopStream | Ping
+
+
+# ----------------------------------------------------------------------------------------------- up-messages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStatus:
+    stream_id: int
+    status: str
+    """STREAMING, STOPPED or ERROR. STREAMING comes again whenever `run` changed."""
+    message: str
+    vps_id: int
+    timestamp: float
+    run_id: str
+    ffmpeg_pid: int | None = None
+    output_url: str | None = None
+    """Scheme, host and application of the first destination; never with a key."""
+    run: RunReport | None = None
+    log_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamProgress:
+    stream_id: int
+    stage: str
+    progress: int
+    message: str
+    vps_id: int
+    timestamp: float
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pong:
+    command: typing.ClassVar[str] = "PONG"
+    vps_id: int
+    timestamp: float
+    active_streams: int
+    ping_timestamp: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    command: typing.ClassVar[str] = "HEARTBEAT"
+    vps_id: int
+    timestamp: float
+    agent_version: str
+    load: Load
+    runs: tuple[RunReport, ...] = ()
+    protocol: int = PROTOCOL_VERSION
+    accepting: bool = True
+    """False while the agent shuts down: hold what it holds, give it nothing new."""
+
+
+UpMessage = StreamStatus | StreamProgress | Pong | Heartbeat
+Message = Command | UpMessage
+
+_COMMANDS: Final[dict[str, type[Command]]] = {
+    kind.command: kind for kind in (StartStream, UpdateStream, StopStream, Ping)
+}
+_VPS_MESSAGES: Final[dict[str, type[Pong | Heartbeat]]] = {kind.command: kind for kind in (Pong, Heartbeat)}
+
+STATUSES: Final = ("STREAMING", "STOPPED", "ERROR")
+
+
+# ----------------------------------------------------------------------------------------------- to and from
+
+
+def encode(message: Message) -> str:
+    """One line of JSON. The `command` of the class, where it has one, comes first."""
+    body = dataclasses.asdict(message)
+    command = getattr(message, "command", None)
+    head = {"command": command} if command else {}
+    return json.dumps(head | body, separators=(",", ":"), ensure_ascii=False)
+
+
+def decode_command(raw: str | bytes) -> Command:
+    body = _load(raw)
+    kind = _COMMANDS.get(_command_of(body))
+    if kind is None:
+        raise ProtocolError("unknown command")
+    return _build(kind, body, "")
+
+
+def decode_up(channel: str, raw: str | bytes) -> UpMessage:
+    """The message of an agent. Refused when it speaks for another VPS than its channel's."""
+    vps_id = vps_of_channel(channel)
+    body = _load(raw)
+    message = _build(_kind_of_up(channel, body), body, "")
+    if message.vps_id != vps_id:
+        raise ProtocolError("message of one VPS on the channel of another")
+    _check_words(message)
+    return message
+
+
+def _kind_of_up(channel: str, body: dict[str, Any]) -> type[UpMessage]:
+    family = channel.partition(":")[0]
+    if family == "stream-status":
+        return StreamStatus
+    if family == "stream-progress":
+        return StreamProgress
+    kind = _VPS_MESSAGES.get(_command_of(body)) if family == "vps-status" else None
+    if kind is None:
+        raise ProtocolError("unknown kind of message")
+    return kind
+
+
+def _check_words(message: UpMessage) -> None:
+    if isinstance(message, StreamStatus) and message.status not in STATUSES:
+        raise ProtocolError("status: not one of the known words")
+    if isinstance(message, StreamProgress):
+        if message.stage not in STAGES:
+            raise ProtocolError("stage: not one of the known words")
+        if not 0 <= message.progress <= 100:
+            raise ProtocolError("progress: not between 0 and 100")
+
+
+def fingerprint(config: StreamConfig) -> str:
+    """See `StreamConfig.fingerprint`. Keyed material goes in hashed, so the result may be logged."""
+    items = [(item.item_id, item.file_id, item.size) for item in config.video_files]
+    pushes = [(push.id, push.url, push.key, push.enabled) for push in config.push_urls]
+    material = json.dumps([items, pushes, config.loop, config.order])
+    return hashlib.sha256(material.encode()).hexdigest()[:16]
+
+
+def _load(raw: str | bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("not JSON") from error
+    if not isinstance(body, dict):
+        raise ProtocolError("not a JSON object")
+    return body
+
+
+def _refuse_constant(_name: str) -> float:
+    raise ProtocolError("not a finite number")
+
+
+def _command_of(body: dict[str, Any]) -> str:
+    command = body.get("command")
+    return command if isinstance(command, str) else ""
+
+
+T = TypeVar("T")
+
+
+def _build(kind: type[T], body: Any, path: str) -> T:
+    if not isinstance(body, dict):
+        raise ProtocolError(f"{path or 'message'}: not an object")
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for spec in dataclasses.fields(typing.cast(Any, kind)):
+        where = f"{path}.{spec.name}" if path else spec.name
+        if spec.name in body:
+            values[spec.name] = _convert(hints[spec.name], body[spec.name], where)
+        elif spec.default is dataclasses.MISSING:
+            raise ProtocolError(f"{where}: missing")
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _convert_optional(hint, value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ProtocolError(f"{where}: not a list")
+        inner = typing.get_args(hint)[0]
+        return tuple(_convert(inner, item, f"{where}[{index}]") for index, item in enumerate(value))
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, where)
+    return _convert_scalar(hint, value, where)
+
+
+def _convert_optional(hint: Any, value: Any, where: str) -> Any:
+    if value is None:
+        return None
+    (inner,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
+    return _convert(inner, value, where)
+
+
+_BIGGEST_INTEGER: Final = 2**63 - 1
+
+
+def _convert_scalar(hint: type, value: Any, where: str) -> Any:
+    if isinstance(value, bool) != (hint is bool):
+        raise ProtocolError(f"{where}: not {hint.__name__}")
+    if hint is float and isinstance(value, int):
+        value = _as_float(value, where)
+    if not isinstance(value, hint):
+        raise ProtocolError(f"{where}: not {hint.__name__}")
+    if isinstance(value, int) and abs(value) > _BIGGEST_INTEGER:
+        raise ProtocolError(f"{where}: out of range")
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        raise ProtocolError(f"{where}: out of range")
+    return value
+
+
+def _as_float(value: int, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ProtocolError(f"{where}: out of range") from error
