@@ -1,0 +1,180 @@
+"""Users, packages, sign-ins and the audit log."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+GIB = 1024**3
+
+
+class VideoQuality(models.TextChoices):
+    HD = "720p", _("720p")
+    FULL_HD = "1080p", _("1080p")
+    UHD = "4K", _("4K")
+    UNLIMITED = "unlimited", _("unlimited")
+
+    @property
+    def max_short_side(self) -> int | None:
+        """The largest allowed shorter side of a picture in pixels (so portrait counts like landscape)."""
+        return {"720p": 720, "1080p": 1080, "4K": 2160}.get(self.value)
+
+
+class PackageQuerySet(models.QuerySet["Package"]):
+    def default(self) -> Package:
+        """The package of users who have none."""
+        return self.get(is_default=True)
+
+
+class Package(models.Model):
+    """A plan and its limits."""
+
+    name = models.CharField(_("name"), max_length=60, unique=True)
+    max_storage = models.BigIntegerField(_("storage (bytes)"), validators=[MinValueValidator(0)])
+    max_concurrent_streams = models.PositiveIntegerField(_("streams on air at once"))
+    max_video_quality = models.CharField(
+        _("best quality"), max_length=12, choices=VideoQuality.choices, default=VideoQuality.FULL_HD
+    )
+    price = models.DecimalField(_("price"), max_digits=10, decimal_places=2, default=Decimal(0))
+    features = models.JSONField(_("features"), default=dict, blank=True)
+    is_default = models.BooleanField(_("given to users without a package"), default=False)
+
+    objects = PackageQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("package")
+        verbose_name_plural = _("packages")
+        ordering = ["price", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_default"], condition=models.Q(is_default=True), name="one_default_package"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email__iexact=username)
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save()
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """Somebody with a library and streams. `is_staff` makes an operator."""
+
+    name = models.CharField(_("name"), max_length=120)
+    email = models.EmailField(_("e-mail"), max_length=254, unique=True)
+    email_verified_at = models.DateTimeField(_("e-mail verified"), null=True, blank=True)
+    package = models.ForeignKey(
+        Package,
+        verbose_name=_("package"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="users",
+    )
+    storage_used = models.BigIntegerField(_("storage used (bytes)"), default=0, editable=False)
+    storage_reserved = models.BigIntegerField(_("storage reserved by uploads"), default=0, editable=False)
+    time_zone = models.CharField(_("time zone"), max_length=64, default="UTC")
+    is_active = models.BooleanField(_("active"), default=True)
+    is_staff = models.BooleanField(_("operator"), default=False)
+    date_joined = models.DateTimeField(_("joined"), auto_now_add=True)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["name"]
+
+    objects = UserManager()
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        ordering = ["email"]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"), name="user_email_unique", violation_error_message=_("This e-mail is taken.")
+            ),
+            models.CheckConstraint(
+                condition=models.Q(storage_used__gte=0, storage_reserved__gte=0), name="storage_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def clean(self) -> None:
+        super().clean()
+        self.email = self.email.strip().lower()
+        if not self.name.strip():
+            raise ValidationError({"name": _("Please tell us your name.")})
+
+    def get_short_name(self) -> str:
+        return self.name.split(" ")[0] if self.name else self.email
+
+    @property
+    def plan(self) -> Package:
+        """The package in force: the user's own, else the default one."""
+        return self.package or Package.objects.default()
+
+    @property
+    def storage_taken(self) -> int:
+        """Bytes that count against the quota: stored and reserved."""
+        return self.storage_used + self.storage_reserved
+
+
+class SignIn(models.Model):
+    """One attempt to log in that named a known account."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_ins")
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+    address = models.GenericIPAddressField(_("address"), null=True)
+    user_agent = models.CharField(_("browser"), max_length=300, blank=True)
+    succeeded = models.BooleanField(_("succeeded"))
+
+    class Meta:
+        verbose_name = _("sign-in")
+        verbose_name_plural = _("sign-ins")
+        ordering = ["-at"]
+
+
+class AuditEntry(models.Model):
+    """Who did what to which object, from where. Written by `accounts.audit.record`, never changed."""
+
+    at = models.DateTimeField(_("at"), auto_now_add=True, db_index=True)
+    actor = models.ForeignKey(
+        User, verbose_name=_("who"), null=True, on_delete=models.SET_NULL, related_name="audit_entries"
+    )
+    actor_email = models.CharField(max_length=254, blank=True)
+    verb = models.CharField(_("did"), max_length=60)
+    target_type = models.CharField(_("to a"), max_length=60)
+    target_id = models.CharField(_("id"), max_length=60)
+    target_name = models.CharField(_("named"), max_length=300, blank=True)
+    address = models.GenericIPAddressField(_("from"), null=True)
+    details = models.JSONField(_("details"), default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit log")
+        ordering = ["-at", "-id"]
+        indexes = [models.Index(fields=["target_type", "target_id"], name="audit_target")]
+
+    def __str__(self) -> str:
+        return f"{self.actor_email} {self.verb} {self.target_type} {self.target_id}"

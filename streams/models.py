@@ -1,0 +1,308 @@
+"""Streams, their playlists and destinations, and the runs in which they are on air.
+
+`Stream.status` has one writer: `streams.lifecycle`. What a stream is doing at this moment beyond its status
+(reconnecting, hanging, position, bitrate) is computed from the run's last report, never stored as a state.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from fleet.models import Vps
+from kit.choices import TonedChoices
+from kit.crypto import seal, unseal
+from media_library.models import VideoFile
+
+
+class Status(TonedChoices):
+    INACTIVE = "INACTIVE", _("off air")
+    STARTING = "STARTING", _("starting")
+    STREAMING = "STREAMING", _("on air")
+    STOPPING = "STOPPING", _("stopping")
+    ERROR = "ERROR", _("failed")
+
+    @classmethod
+    def tones(cls) -> dict[str, str]:
+        return {"STARTING": "info", "STREAMING": "live", "STOPPING": "warning", "ERROR": "danger"}
+
+    @property
+    def is_resting(self) -> bool:
+        return self in (Status.INACTIVE, Status.ERROR)
+
+
+class Order(models.TextChoices):
+    SEQUENTIAL = "sequential", _("in order")
+    RANDOM = "random", _("shuffled")
+
+
+class Platform(models.TextChoices):
+    YOUTUBE = "youtube", "YouTube"
+    TWITCH = "twitch", "Twitch"
+    FACEBOOK = "facebook", "Facebook"
+    CUSTOM = "custom", _("Other RTMP server")
+
+
+class DestinationState(TonedChoices):
+    """What a destination is doing now, by its agent's word (`agent.protocol.DestinationState.state`)."""
+
+    CONNECTING = "connecting", _("connecting")
+    LIVE = "live", _("live")
+    RECONNECTING = "reconnecting", _("reconnecting")
+    REFUSED = "refused", _("refused")
+    FAILED = "failed", _("failed")
+    DISABLED = "disabled", _("switched off")
+    IDLE = "idle", _("off air")
+
+    @classmethod
+    def tones(cls) -> dict[str, str]:
+        return {
+            "connecting": "info",
+            "live": "live",
+            "reconnecting": "warning",
+            "refused": "danger",
+            "failed": "danger",
+        }
+
+
+class StreamQuerySet(models.QuerySet["Stream"]):
+    def of(self, user: User) -> StreamQuerySet:
+        return self.filter(owner=user)
+
+    def on_air(self) -> StreamQuerySet:
+        """Counted against `max_concurrent_streams`: everything that holds or is about to hold a VPS."""
+        return self.filter(status__in=[Status.STARTING, Status.STREAMING, Status.STOPPING])
+
+
+class Stream(models.Model):
+    """What a user configures and starts."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="streams")
+    title = models.CharField(_("title"), max_length=255)
+    description = models.TextField(_("description"), blank=True)
+    loop = models.BooleanField(_("start over at the end"), default=True)
+    order = models.CharField(_("order"), max_length=12, choices=Order.choices, default=Order.SEQUENTIAL)
+    keep_files_after_stop = models.BooleanField(_("keep files on the VPS after stopping"), default=False)
+    preferred_vps = models.ForeignKey(
+        Vps,
+        verbose_name=_("preferred VPS"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    files = models.ManyToManyField(VideoFile, through="PlaylistItem", related_name="streams")
+    status = models.CharField(
+        _("status"),
+        max_length=12,
+        choices=Status.choices,
+        default=Status.INACTIVE,
+        editable=False,
+        db_index=True,
+    )
+    status_since = models.DateTimeField(default=timezone.now, editable=False)
+    failure_reason = models.CharField(_("what went wrong"), max_length=500, blank=True, editable=False)
+    run = models.ForeignKey("Run", null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
+    """The current run, or the last one."""
+    last_started_at = models.DateTimeField(null=True, editable=False)
+    last_stopped_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = StreamQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("stream")
+        verbose_name_plural = _("streams")
+        ordering = ["-created_at", "-id"]
+        indexes = [models.Index(fields=["owner", "-created_at"], name="stream_owner_newest")]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def state(self) -> Status:
+        return Status(self.status)
+
+
+class PlaylistItem(models.Model):
+    """One place in a playlist. A file may stand in it more than once."""
+
+    stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="items")
+    file = models.ForeignKey(VideoFile, on_delete=models.PROTECT, related_name="playlist_items")
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["stream", "position"],
+                name="playlist_position_unique",
+                deferrable=models.Deferrable.DEFERRED,
+            )
+        ]
+
+
+class DestinationQuerySet(models.QuerySet["Destination"]):
+    def of(self, user: User) -> DestinationQuerySet:
+        return self.filter(owner=user, deleted_at__isnull=True)
+
+
+class Destination(models.Model):
+    """One platform's ingest, reusable by several streams. The key is sealed and write-only."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="destinations")
+    platform = models.CharField(_("platform"), max_length=12, choices=Platform.choices, default=Platform.CUSTOM)
+    name = models.CharField(_("name"), max_length=80)
+    url = models.CharField(_("server URL"), max_length=500)
+    secret_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    sealed_key = models.TextField(editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = DestinationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("destination")
+        verbose_name_plural = _("destinations")
+        ordering = ["name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def _context(self) -> str:
+        return f"streams_destination.key.{self.secret_id}"
+
+    def set_key(self, key: str) -> None:
+        self.sealed_key = seal(key, self._context, settings.FIELD_KEYS)
+
+    def key(self) -> str:
+        """The clear key. For the wire to the agent and the audited reveal, nothing else."""
+        return unseal(self.sealed_key, self._context, settings.FIELD_KEYS)
+
+
+class StreamDestination(models.Model):
+    """A destination chosen for a stream. Its id is what agents report states under."""
+
+    stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="outputs")
+    destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="outputs")
+    enabled = models.BooleanField(_("enabled"), default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["stream", "destination"], name="stream_destination_once")]
+
+
+class EndReason(TonedChoices):
+    STOPPED = "stopped", _("stopped")
+    FINISHED = "finished", _("played to the end")
+    FAILED = "failed", _("failed")
+    NO_VPS = "no_vps", _("no VPS was free")
+    SILENT = "silent", _("the VPS did not answer")
+    LOST = "lost", _("the VPS was lost")
+    SUPERSEDED = "superseded", _("a newer start took over")
+
+    @classmethod
+    def tones(cls) -> dict[str, str]:
+        return {"failed": "danger", "no_vps": "danger", "silent": "warning", "lost": "danger"}
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def holding(self) -> RunQuerySet:
+        """Runs that hold a slot on a VPS."""
+        return self.filter(vps__isnull=False, slot_released_at__isnull=True)
+
+
+class Run(models.Model):
+    """One stretch of a stream being on air. The VPS slot belongs to it, so a VPS's load is a count."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="runs")
+    vps = models.ForeignKey(Vps, null=True, on_delete=models.PROTECT, related_name="runs")
+    epoch = models.PositiveIntegerField(default=1)
+    """Goes up when the run moves to another VPS: an agent with an older one stops pushing."""
+    requested_at = models.DateTimeField(auto_now_add=True)
+    commanded_at = models.DateTimeField(null=True)
+    on_air_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    slot_released_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=12, choices=EndReason.choices, blank=True)
+    end_message = models.CharField(max_length=500, blank=True)
+    choice = models.JSONField(default=dict, blank=True)
+    """Why this VPS: the scores of all candidates (FLT-2)."""
+    report = models.JSONField(null=True)
+    """The agent's last `RunReport`, and `reported_at` when it came."""
+    reported_at = models.DateTimeField(null=True)
+    reconnects = models.PositiveIntegerField(default=0)
+    log_tail = models.JSONField(default=list, blank=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
+        ordering = ["-requested_at"]
+        indexes = [
+            models.Index(fields=["vps"], condition=models.Q(slot_released_at=None), name="run_slots_held"),
+            models.Index(fields=["stream", "-requested_at"], name="run_stream_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def reason(self) -> EndReason | None:
+        return EndReason(self.end_reason) if self.end_reason else None
+
+    def duration(self, now: datetime | None = None) -> timedelta:
+        """Time on air: zero until the first byte was accepted somewhere."""
+        if self.on_air_at is None:
+            return timedelta()
+        return (self.ended_at or now or timezone.now()) - self.on_air_at
+
+
+class Transition(models.Model):
+    """One change of a stream's status: timeline, statistics and outbox at once."""
+
+    stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="transitions")
+    run = models.ForeignKey(Run, null=True, on_delete=models.SET_NULL, related_name="transitions")
+    event = models.CharField(max_length=24)
+    old = models.CharField(max_length=12, choices=Status.choices)
+    new = models.CharField(max_length=12, choices=Status.choices)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    message = models.CharField(max_length=500, blank=True)
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        verbose_name = _("transition")
+        verbose_name_plural = _("transitions")
+        ordering = ["-at", "-id"]
+        indexes = [models.Index(fields=["stream", "-at"], name="transition_stream_newest")]
+
+    @property
+    def state(self) -> Status:
+        return Status(self.new)
+
+
+class Progress(models.Model):
+    """Where a start has got to (STR-7). The newest row of a run counts; old ones are deleted after a week."""
+
+    stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="progress_rows")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="progress_rows")
+    stage = models.CharField(max_length=20)
+    percent = models.PositiveSmallIntegerField()
+    message = models.CharField(max_length=300)
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        indexes = [models.Index(fields=["stream", "-at"], name="progress_stream_newest")]

@@ -1,0 +1,41 @@
+"""The environment tests run in, as a pytest plugin (loaded before Django's settings).
+
+Each pytest process has a Redis of its own (the embedded Valkey on a unix socket) and a directory for files.
+`DATABASE_URL`, when set by the caller, is kept: that is how the same tests meet PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from kit.valkey import Valkey
+
+_HOME = Path(tempfile.mkdtemp(prefix="ezt-"))
+_REDIS = Valkey(_HOME / "valkey")
+
+
+def _clean() -> None:
+    _REDIS.stop()
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+def _prepare() -> None:
+    _REDIS.start()
+    atexit.register(_clean)
+    os.environ.update(
+        REDIS_URL=_REDIS.url,
+        VAR_DIR=str(_HOME),
+        SECRET_KEY="test-only-" + "x" * 50,
+        FIELD_KEYS="t1:" + base64.b64encode(bytes(range(32))).decode(),
+        ALLOW_PRIVATE_DESTINATIONS="1",
+        EMAIL_URL="memorymail://",
+        LOG_LEVEL="WARNING",
+    )
+
+
+_prepare()
