@@ -186,6 +186,9 @@ TIME_ZONE = "UTC"
 
 # ------------------------------------------------------------------------------------------------ files
 STATIC_URL = "static/"
+STATIC_MANIFEST = env.bool("STATIC_MANIFEST", default=not DEBUG)
+"""Hashed names, from what `collectstatic` left in STATIC_ROOT; off: straight from the sources."""
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not STATIC_MANIFEST
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = VAR_DIR / "media"
@@ -195,9 +198,9 @@ MEDIA_STORAGE = env.str("MEDIA_STORAGE", default="local")
 STORAGES = {
     "default": {"BACKEND": "media_library.storage.local.LocalMediaStorage"},
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_MANIFEST
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=10 * 1024**3)

@@ -35,6 +35,7 @@ def _prepare() -> None:
         ALLOW_PRIVATE_DESTINATIONS="1",
         EMAIL_URL="memorymail://",
         LOG_LEVEL="WARNING",
+        STATIC_MANIFEST="0",
     )
 
 
