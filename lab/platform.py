@@ -106,7 +106,7 @@ class Page(http.server.SimpleHTTPRequestHandler):
         if path == "/":
             self._send(_HERE / "platform.html", "text/html; charset=utf-8")
         elif path == "/hls.js":
-            self._send(_HERE.parent / "static" / "vendor" / "hls.min.js", "text/javascript")
+            self._send(_HERE.parent / "static" / "vendor" / "hls.js" / "hls.min.js", "text/javascript")
         elif path == "/live.json":
             self._send_bytes(json.dumps(live(Path(self.directory))).encode(), "application/json")
         else:
