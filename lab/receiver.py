@@ -7,6 +7,7 @@ clock, which all processes of a machine share).
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 import time
@@ -14,8 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from agent.playout import amf
 from agent.playout.chunks import ChunkDecoder, Message, absolute
+
+from agent.playout import amf
 from lab.ports import free_port
 
 AUDIO: Final = 8
@@ -55,14 +57,14 @@ class Publish:
     def max_gap_s(self) -> float:
         """The longest silence between two media messages."""
         times = [arrival.at for arrival in self.arrivals]
-        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0.0)
+        return max((b - a for a, b in itertools.pairwise(times)), default=0.0)
 
     def steps_back(self) -> int:
         """How often a timestamp was below the one before it on its own track."""
         count = 0
         for kind in (AUDIO, VIDEO):
             stamps = [arrival.timestamp for arrival in self.arrivals if arrival.kind == kind]
-            count += sum(1 for a, b in zip(stamps, stamps[1:], strict=False) if b < a)
+            count += sum(1 for a, b in itertools.pairwise(stamps) if b < a)
         return count
 
     def headers(self, kind: int = VIDEO) -> int:
@@ -153,7 +155,9 @@ class _Session:
             self._app = str(values[2]["app"]) if isinstance(values[2], dict) else ""
             self._control(5, _WINDOW.to_bytes(4, "big"))
             self._control(6, _WINDOW.to_bytes(4, "big") + b"\x02")
-            self._reply("_result", transaction, {"fmsVer": "FMS/3,0,1,123"}, _status("NetConnection.Connect.Success"))
+            self._reply(
+                "_result", transaction, {"fmsVer": "FMS/3,0,1,123"}, _status("NetConnection.Connect.Success")
+            )
         elif name == "createStream":
             self._reply("_result", transaction, None, 1)
         elif name == "publish":
