@@ -96,7 +96,7 @@ class PlayoutLink:
         if answer.get("ok") is not True:
             text = "the playout refused an order"
             log.warning(text, extra={"run": self._run_id, "detail": str(answer.get("error"))})
-            return order["order"] == "reload"
+            return bool(order["order"] == "reload")
         return True
 
     async def _ask(self, order: dict[str, Any]) -> dict[str, Any]:

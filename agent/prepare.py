@@ -1,7 +1,7 @@
 """How a file becomes an FLV that goes out as it is: which recipe, which FFmpeg arguments. Pure.
 
-Copied where RTMP platforms take it as it is (H.264 4:2:0 with AAC); only the sound is made anew where only the
-sound is not AAC; a silent track is added where there is none; everything else is converted beforehand.
+Copied where RTMP platforms take it as it is (H.264 4:2:0 with AAC); only the sound is made anew where only
+that is not AAC; a silent track is added where there is none; everything else is converted beforehand.
 """
 
 from __future__ import annotations

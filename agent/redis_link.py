@@ -7,6 +7,7 @@ there are too many) and the next heartbeat says how everything stands.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -62,6 +63,8 @@ class RedisLink:
         self._make_heartbeat = make_heartbeat
         self._outbox: deque[UpMessage] = deque()
         self._work = asyncio.Event()
+        self._silent = asyncio.Event()
+        """Nothing left to say."""
         self._beat_now = False
         self._tasks: list[asyncio.Task[None]] = []
         self.refused = 0
@@ -73,21 +76,23 @@ class RedisLink:
 
     async def close(self, within: float = 1.0) -> None:
         """Gives what is still to be said a moment, then ends."""
-        with_time = asyncio.create_task(self._drained())
-        await asyncio.wait([with_time], timeout=within)
-        for task in [with_time, *self._tasks]:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._silent.wait(), within)
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(with_time, *self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def publish(self, message: UpMessage) -> None:
         if len(self._outbox) >= OUTBOX:
             self._make_room()
         self._outbox.append(message)
+        self._silent.clear()
         self._work.set()
 
     def poke(self) -> None:
         """A heartbeat as soon as may be."""
         self._beat_now = True
+        self._silent.clear()
         self._work.set()
 
     def _make_room(self) -> None:
@@ -97,25 +102,19 @@ class RedisLink:
                 return
         self._outbox.popleft()
 
-    async def _drained(self) -> None:
-        while self._outbox or self._beat_now:
-            await asyncio.sleep(0.02)
+    def _client(self) -> aioredis.Redis:
+        name = f"ezstream-agent-{self._vps_id}"
+        if self._url.startswith("unix:"):
+            return aioredis.Redis.from_url(self._url, client_name=name)
+        return aioredis.Redis.from_url(
+            self._url, client_name=name, socket_connect_timeout=ANSWER_SECONDS, socket_keepalive=True
+        )
 
     async def _for_ever(self, name: str, work: Callable[[aioredis.Redis], Any]) -> None:
         tries = 0
         pauses = waits()
         while True:
-            client = (
-                aioredis.Redis.from_url(
-                    self._url,
-                    socket_connect_timeout=ANSWER_SECONDS,
-                    socket_keepalive=not self._url.startswith("unix:"),
-                    decode_responses=False,
-                    client_name=f"ezstream-agent-{self._vps_id}",
-                )
-                if not self._url.startswith("unix:")
-                else aioredis.Redis.from_url(self._url)
-            )
+            client = self._client()
             began = time.monotonic()
             try:
                 await work(client)
@@ -186,10 +185,13 @@ class RedisLink:
         self._work.clear()
         if self._outbox:
             return
+        if not self._beat_now:
+            self._silent.set()
         wait = COALESCE_SECONDS if self._beat_now else HEARTBEAT_SECONDS
         left = last_beat + wait - time.monotonic()
         if left > 0:
-            await asyncio.wait([asyncio.ensure_future(self._work.wait())], timeout=left)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._work.wait(), left)
 
     async def _publish_outbox(self, client: aioredis.Redis) -> None:
         while self._outbox:

@@ -75,7 +75,7 @@ REPLACED: Final = Verdict(status="STOPPED", message="replaced by a newer run")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One stream held. `pid` is its playout; while `spawning` one has been ordered and has not yet answered."""
+    """One stream held. `pid` is its playout; `spawning`: one is ordered and has not yet answered."""
 
     order: Order
     begun_at: float

@@ -1,4 +1,4 @@
-"""Playout processes: begun in a session of their own, watched by pidfd, adopted after a restart, signalled, buried."""
+"""Playout processes: begun in a session of their own, watched by pidfd, adopted, signalled, buried."""
 
 from __future__ import annotations
 

@@ -68,6 +68,6 @@ def bad_file(item: VideoFile) -> str | None:
 
 
 def cache_key(item: VideoFile) -> str:
-    """Names a file's bytes: equal for two items exactly when one download serves both. Safe as a file name."""
+    """Names a file's bytes: equal for two items when one download serves both. Safe as a file name."""
     tail = f"-{item.sha256[:16].lower()}" if item.sha256 else ""
     return f"{item.file_id}-{item.size}{tail}"
