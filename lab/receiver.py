@@ -15,9 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from agent.playout.chunks import ChunkDecoder, Message, absolute
-
 from agent.playout import amf
+from agent.playout.chunks import ChunkDecoder, Message, absolute
 from lab.ports import free_port
 
 AUDIO: Final = 8

@@ -87,9 +87,10 @@ class _Header:
 
 
 class ChunkDecoder:
-    """Bytes in, whole messages out; applies Set Chunk Size and Abort itself."""
+    """Bytes in, whole messages out; applies Set Chunk Size and Abort itself. `max_message` in bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_message: int = MAX_MESSAGE) -> None:
+        self._max_message = max_message
         self._buffer = bytearray()
         self._streams: dict[int, _ChunkStream] = {}
         self._chunk_size = DEFAULT_CHUNK_SIZE
@@ -135,6 +136,8 @@ class ChunkDecoder:
         if len(raw) < fixed + (4 if extended else 0):
             return None
         stream = _next_stream(kind, raw, fixed, extended, known)
+        if stream.length > self._max_message:
+            raise ChunkError("a message longer than a server has a reason to send")
         return _Header(csid, size + fixed + (4 if extended else 0), stream)
 
     def _basic(self, at: int) -> tuple[int, int, int] | None:
@@ -182,7 +185,5 @@ def _next_stream(
         new.length, new.type_id = int.from_bytes(raw[3:6], "big"), raw[6]
     if kind == 0:
         new.stream_id = int.from_bytes(raw[7:11], "little")
-    if new.length > MAX_MESSAGE:
-        raise ChunkError("a message longer than a server has a reason to send")
     new.timestamp = (new.timestamp + new.delta) & 0xFFFFFFFF
     return new
