@@ -177,9 +177,7 @@ def _ping(turn: Turn, event: Ping) -> None:
 
 
 def _spawn(turn: Turn, run: Run, *, resume: bool) -> None:
-    turn.put(
-        replace(run, spawning=True, retry_at=None, spawned_at=turn.now, playing=None, said_unreached=False)
-    )
+    turn.put(replace(run, spawning=True, retry_at=None, spawned_at=turn.now, playing=None, said_unreached=False))
     turn.do(Spawn(run.stream_id, run.run_id, resume))
 
 

@@ -73,9 +73,7 @@ class Obtainer:
         await asyncio.gather(*jobs, return_exceptions=True)
         self._threads.shutdown(wait=False)
 
-    async def _run(
-        self, key: str, item: VideoFile, urgent: bool, previous: asyncio.Task[None] | None
-    ) -> None:
+    async def _run(self, key: str, item: VideoFile, urgent: bool, previous: asyncio.Task[None] | None) -> None:
         if previous is not None:
             await asyncio.wait([previous])
         try:

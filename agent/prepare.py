@@ -147,6 +147,4 @@ def plain_reason(lines: list[str], code: int) -> str:
     for sign, words in _REASONS:
         if any(sign in line for line in lines):
             return words
-    return (
-        "FFmpeg was killed while preparing it" if code < 0 else f"FFmpeg could not prepare it (exit {code})"
-    )
+    return "FFmpeg was killed while preparing it" if code < 0 else f"FFmpeg could not prepare it (exit {code})"

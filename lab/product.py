@@ -37,6 +37,10 @@ class Plan:
     platform_port: int
     agents: int = 1
     demo: bool = True
+    clip_seconds: int = 20
+    start_demo: bool = True
+    ingest: dict[str, str] | None = None
+    """Where the demo channel pushes to, by name; None: to a demo platform of our own."""
     record: bool = False
     echo: bool = False
     settings: dict[str, str] = field(default_factory=dict)
@@ -50,7 +54,7 @@ class Product:
         self.plan = plan
         self.url = f"http://127.0.0.1:{plan.web_port}"
         self.platform_url = f"http://127.0.0.1:{plan.platform_port}"
-        self.ingest = {app: ingest_url(app, plan.rtmp_port) for app in APPS}
+        self.ingest = plan.ingest or {app: ingest_url(app, plan.rtmp_port) for app in APPS}
         self.facts: dict[str, Any] = {}
         self.supervisor = Supervisor(plan.home / "logs", echo=plan.echo)
         self._valkey: Valkey | None = None
@@ -72,7 +76,8 @@ class Product:
         self.env = os.environ | kept_secrets(self.plan.home) | self._surroundings() | self.plan.settings
         if "REDIS_URL" not in self.env:
             self.env["REDIS_URL"] = self._start_valkey()
-        self._start_platform()
+        if self.plan.ingest is None:
+            self._start_platform()
         self._start_web()
         self.facts = self._prepare()
         self._start_control()
@@ -134,10 +139,16 @@ class Product:
         self._python("web", "-m", "daphne", "--verbosity", "0", *bind, "ezstream.asgi:application")
 
     def _prepare(self) -> dict[str, Any]:
-        demo = ["--demo", *(f"--ingest={url}" for url in self.ingest.values())] if self.plan.demo else []
-        printed = self.manage("demo_prepare", "--agents", str(self.plan.agents), *demo)
+        printed = self.manage("demo_prepare", "--agents", str(self.plan.agents), *self._demo_options())
         facts: dict[str, Any] = json.loads(printed.splitlines()[-1])
         return facts
+
+    def _demo_options(self) -> list[str]:
+        if not self.plan.demo:
+            return []
+        ingest = [f"--ingest={url}" for url in self.ingest.values()]
+        held = [] if self.plan.start_demo else ["--no-start"]
+        return ["--demo", *ingest, "--clip-seconds", str(self.plan.clip_seconds), *held]
 
     def _start_control(self) -> None:
         self._python("listener", "manage.py", "stream_listen")

@@ -167,9 +167,7 @@ class ChunkDecoder:
         self._chunk_size = size
 
 
-def _next_stream(
-    kind: int, raw: bytes, fixed: int, extended: bool, known: _ChunkStream | None
-) -> _ChunkStream:
+def _next_stream(kind: int, raw: bytes, fixed: int, extended: bool, known: _ChunkStream | None) -> _ChunkStream:
     """What the chunk stream is after this header. A continuation keeps everything."""
     old = known or _ChunkStream()
     if old.payload:

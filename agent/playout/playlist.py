@@ -132,7 +132,5 @@ class Playlist:
         at = self._index_of_current(old)
         places = {item.item_id: index for index, item in enumerate(self._items)}
         following = (places[item.item_id] for item in old[at + 1 :] if item.item_id in places)
-        preceding = (
-            places[item.item_id] + 1 for item in reversed(old[: max(at, 0)]) if item.item_id in places
-        )
+        preceding = (places[item.item_id] + 1 for item in reversed(old[: max(at, 0)]) if item.item_id in places)
         return next(following, next(preceding, 0))

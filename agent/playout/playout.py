@@ -19,9 +19,7 @@ from .playlist import Playlist
 from .programme import Programme
 
 TICK_S: Final = 0.1
-LEAD_MS: Final = (
-    1000  # media sent ahead of the clock: the burst that starts a player fast and bridges a slow disk
-)
+LEAD_MS: Final = 1000  # media sent ahead of the clock: the burst that starts a player fast and bridges a slow disk
 HICCUP_S: Final = 2.0
 BEGIN_LIMIT_S: Final = 2.0
 BEGIN_GRACE_S: Final = 0.4
@@ -174,9 +172,7 @@ class Playout:
     def _pull(self, limit: int) -> list[Packet]:
         try:
             packets = self.programme.pull(limit)
-        except (
-            Exception
-        ) as error:  # the guard: whatever is wrong with one item, the stream goes on with the next
+        except Exception as error:  # the guard: whatever is wrong with one item, the stream goes on with the next
             self._bugs += 1
             if self._bugs >= BUGS_IN_A_ROW:
                 raise
