@@ -60,5 +60,11 @@ class Gone(Refused):
     http_status = 410
 
 
+class DiskFailed(Refused):
+    """The server's own disk is full or broken."""
+
+    http_status = 507
+
+
 class Unfit(Exception):
     """The content of a file cannot be taken: the reason, for its owner."""
