@@ -11,7 +11,7 @@ from agent.protocol import StreamStatus, UpMessage, VideoFile
 
 @dataclass(frozen=True, slots=True)
 class Obtain:
-    """Fetch and prepare the file, or say at once that it is here. `urgent`: a run has nothing else to play."""
+    """Fetch and prepare the file, or say at once that it is here. `urgent`: a run has nothing to play."""
 
     key: str
     item: VideoFile

@@ -27,6 +27,12 @@ def why_not(config: StreamConfig) -> str | None:
         return f"the playlist has more than {MOST_ITEMS} items"
     if len(config.push_urls) > MOST_DESTINATIONS:
         return f"there are more than {MOST_DESTINATIONS} destinations"
+    if config.order not in ("sequential", "random"):
+        return "the order is neither sequential nor random"
+    if len({item.item_id for item in config.video_files}) < len(config.video_files):
+        return "two items of the playlist have the same id"
+    if len({push.id for push in config.push_urls}) < len(config.push_urls):
+        return "two destinations have the same id"
     if not any(push.enabled and bad_destination(push) is None for push in config.push_urls):
         return "no destination can be used"
     return None

@@ -210,10 +210,17 @@ DOWNLOAD_URL_LIFETIME = timedelta(hours=24)
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES + 1024**2
 AGENT_MEDIA_URL = env.str("AGENT_MEDIA_URL", default=SITE_URL)
 """Where agents reach this control plane for files on its local disk."""
+USE_X_ACCEL = env.bool("USE_X_ACCEL", default=False)
+"""nginx sends the media itself: `location /protected-media/ { internal; alias MEDIA_ROOT/; }`."""
 FFMPEG = env.str("FFMPEG", default="ffmpeg")
 
 # ------------------------------------------------------------------------------------------------ streams
-STREAM_TIMEOUTS = {"STARTING": timedelta(seconds=300), "STOPPING": timedelta(seconds=60)}
+STREAM_TIMEOUTS = {
+    "STARTING": timedelta(seconds=300),
+    "STREAMING": timedelta(seconds=120),
+    "STOPPING": timedelta(seconds=60),
+}
+"""How long each state may last without a sign of life from the agent."""
 HEARTBEAT_FRESH = timedelta(seconds=20)
 ALLOW_PRIVATE_DESTINATIONS = env.bool("ALLOW_PRIVATE_DESTINATIONS", default=False)
 """Development only: let destinations point at loopback and private addresses."""

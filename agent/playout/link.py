@@ -78,11 +78,21 @@ class Link(asyncio.Protocol):
                 self.write(self.session.farewell())
                 while self.measure()[0] and not self.over.done():  # noqa: ASYNC110 - the kernel tells nobody
                     await asyncio.sleep(_FLUSH_POLL_S)
-                if self._transport is not None:
-                    self._transport.close()
+                self._close()
                 await asyncio.wait({self.over})
         except TimeoutError:
             self.abort(Temporary("closed"))
+
+    def _close(self) -> None:
+        """Only our half where that goes: a server that still talks to a closed one gets a reset, and a reset
+        makes it forget what it has not read yet.
+        """
+        if self._transport is None:
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

@@ -103,7 +103,7 @@ def tone_icon(tone_name: str) -> str:
 @register.filter
 def control(field: forms.BoundField) -> SafeString:
     """The field's widget in our look, tied to its help and errors for screen readers."""
-    attrs: dict[str, str] = {"class": _css_class(field)}
+    attrs: dict[str, str | bool] = {"class": _css_class(field)}
     if field.help_text or field.errors:
         attrs["aria-describedby"] = f"{field.auto_id}_notes"
     if field.errors:
