@@ -65,9 +65,7 @@ class _Required:
 _REQUIRED: Final = _Required()
 
 
-def _read(
-    environ: Mapping[str, str], name: str, parse: Callable[[str], T], default: T | _Required = _REQUIRED
-) -> T:
+def _read(environ: Mapping[str, str], name: str, parse: Callable[[str], T], default: T | _Required = _REQUIRED) -> T:
     raw = environ.get(name, "").strip()
     if not raw:
         if isinstance(default, _Required):

@@ -52,9 +52,7 @@ class Ffmpeg:
             raise FfmpegError(prepare.plain_reason(lines, 1), _marked(lines))
         return contents
 
-    async def convert(
-        self, recipe: prepare.Recipe, source: Path | None, output: Path, feed: Feed | None
-    ) -> list[str]:
+    async def convert(self, recipe: prepare.Recipe, source: Path | None, output: Path, feed: Feed | None) -> list[str]:
         """Writes `output`; returns what FFmpeg said. One heavy conversion at a time. Raises `FfmpegError`."""
         arguments = prepare.arguments(self._program, recipe, source, output)
         async with self._heavy if recipe.is_heavy else contextlib.nullcontext():

@@ -96,9 +96,7 @@ class Supervisor:
 
     def _attach(self, stream_id: int, run_id: str, pid: int, child: subprocess.Popen[bytes] | None) -> None:
         pidfd = os.pidfd_open(pid)
-        link = PlayoutLink(
-            run_id, self.run_dir(run_id), lambda playing: self._post(PlayoutStatus(run_id, playing))
-        )
+        link = PlayoutLink(run_id, self.run_dir(run_id), lambda playing: self._post(PlayoutStatus(run_id, playing)))
         playout = _Playout(stream_id, run_id, pid, pidfd, link, child)
         self._playouts[run_id] = playout
         asyncio.get_running_loop().add_reader(pidfd, self._exited, playout)

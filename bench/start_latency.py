@@ -149,9 +149,7 @@ def boundary_gap_ms(bench: Bench, boundaries: int) -> float:
     """Plays over item boundaries; the longest silence at a receiver. Fails on a reconnect or a step back."""
     before = len(bench.receiver.publishes)
     _, publish = bench.start()
-    wait_until(
-        lambda: publish.headers() > boundaries, f"{boundaries} boundaries", CLIP_SECONDS * boundaries + LIMIT_S
-    )
+    wait_until(lambda: publish.headers() > boundaries, f"{boundaries} boundaries", CLIP_SECONDS * boundaries + LIMIT_S)
     bench.stop()
     got = bench.receiver.publishes[before:]
     if len(got) != 2 or any(one.steps_back() for one in got):
@@ -172,9 +170,7 @@ def run(bench: Bench, rounds: int, boundaries: int) -> dict[str, float]:
     gap = boundary_gap_ms(bench, boundaries)
     table = {"start, warm": warm, "start, cold": cold, "stop": stops, "event → browser": seen}
     for name, seconds in table.items():
-        print(
-            f"{name:<18} median {statistics.median(seconds):.3f} s   worst {max(seconds):.3f} s   n={len(seconds)}"
-        )
+        print(f"{name:<18} median {statistics.median(seconds):.3f} s   worst {max(seconds):.3f} s   n={len(seconds)}")
     print(f"{boundaries} boundaries: no reconnect, no step back, longest gap {gap:.0f} ms")
     return {
         "start_warm_s": round(statistics.median(warm), 3),

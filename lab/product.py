@@ -72,7 +72,7 @@ class Product:
         self.stop()
 
     def start(self) -> None:
-        self.plan.home.mkdir(parents=True, exist_ok=True)
+        (self.plan.home / "media").mkdir(parents=True, exist_ok=True)
         self.env = os.environ | kept_secrets(self.plan.home) | self._surroundings() | self.plan.settings
         if "REDIS_URL" not in self.env:
             self.env["REDIS_URL"] = self._start_valkey()

@@ -154,9 +154,7 @@ class _Session:
             self._app = str(values[2]["app"]) if isinstance(values[2], dict) else ""
             self._control(5, _WINDOW.to_bytes(4, "big"))
             self._control(6, _WINDOW.to_bytes(4, "big") + b"\x02")
-            self._reply(
-                "_result", transaction, {"fmsVer": "FMS/3,0,1,123"}, _status("NetConnection.Connect.Success")
-            )
+            self._reply("_result", transaction, {"fmsVer": "FMS/3,0,1,123"}, _status("NetConnection.Connect.Success"))
         elif name == "createStream":
             self._reply("_result", transaction, None, 1)
         elif name == "publish":

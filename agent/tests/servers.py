@@ -186,9 +186,7 @@ class AgentProcess:
     def __init__(self, redis_url: str, work_dir: Path, hosts: str, vps_id: int = 7, **more: str) -> None:
         self.work_dir = work_dir
         self.log_path = work_dir.parent / f"agent-{vps_id}.log"
-        self._environ = {
-            name: value for name, value in os.environ.items() if not name.startswith("EZSTREAM_")
-        }
+        self._environ = {name: value for name, value in os.environ.items() if not name.startswith("EZSTREAM_")}
         self._environ |= {
             "EZSTREAM_REDIS_URL": redis_url,
             "EZSTREAM_VPS_ID": str(vps_id),
@@ -201,9 +199,7 @@ class AgentProcess:
 
     def start(self) -> None:
         with self.log_path.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent"], cwd=HOME, env=self._environ, stderr=output
-            )
+            self.process = subprocess.Popen([sys.executable, "-m", "agent"], cwd=HOME, env=self._environ, stderr=output)
 
     def end(self, number: int = signal.SIGTERM, limit_s: float = 12.0) -> int:
         assert self.process is not None

@@ -110,9 +110,7 @@ def grows(server: NginxRtmp, key: str) -> None:
     wait_until(lambda: recorded(server, key) > before + 10_000, what=f"{key} growing")
 
 
-def test_a_stream_goes_on_air_survives_its_agent_and_stops(
-    agent: AgentProcess, ear: Ear, files: FileServer
-) -> None:
+def test_a_stream_goes_on_air_survives_its_agent_and_stops(agent: AgentProcess, ear: Ear, files: FileServer) -> None:
     with NginxRtmp() as one, NginxRtmp() as two:
         began = time.monotonic()
         ear.command(VPS, StartStream(config=config(files, one, two), timestamp=time.time()))

@@ -116,9 +116,7 @@ class RunningPlayout:
     def destination(self, number: int) -> dict[str, Any]:
         return next(each for each in self.status()["destinations"] if each["id"] == number)
 
-    def watch_until(
-        self, enough: Callable[[dict[str, Any]], bool], limit_s: float = 10
-    ) -> list[dict[str, Any]]:
+    def watch_until(self, enough: Callable[[dict[str, Any]], bool], limit_s: float = 10) -> list[dict[str, Any]]:
         """The lines seen up to and including the first that is enough."""
         seen = []
         with self._connection(limit_s) as connection, connection.makefile("rb") as lines:

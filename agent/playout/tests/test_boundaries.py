@@ -47,9 +47,7 @@ def _sent(kinds: list[dict], times: int, kind: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize(("kinds", "times"), [(SAME, 3), (MIXED, 2)], ids=["same", "mixed"])
-def test_nothing_is_lost_and_nothing_goes_back_over_boundaries(
-    tmp_path: Path, kinds: list[dict], times: int
-) -> None:
+def test_nothing_is_lost_and_nothing_goes_back_over_boundaries(tmp_path: Path, kinds: list[dict], times: int) -> None:
     for got in _play(tmp_path, kinds, times):
         for kind in (VIDEO, AUDIO):
             assert got.payloads(kind) == _sent(kinds, times, kind), "every frame, in order"

@@ -79,9 +79,7 @@ def test_a_name_that_does_not_resolve_is_named(server: NginxRtmp, tmp_path: Path
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/live", "rtmp://127.0.0.1", "rtmp://127.0.0.1:70000/live"])
 def test_a_url_nobody_can_publish_to_has_failed(server: NginxRtmp, tmp_path: Path, url: str) -> None:
-    with RunningPlayout(
-        tmp_path, items(clip()), [destination(1, server.url), destination(2, url)]
-    ) as playout:
+    with RunningPlayout(tmp_path, items(clip()), [destination(1, server.url), destination(2, url)]) as playout:
         playout.wait_for_state(1, "live", 4)
         assert playout.state(2) == "failed"
 
@@ -130,9 +128,7 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
         sink.sendall(data)
 
 
-def test_reload_adds_removes_disables_and_rekeys_without_touching_others(
-    server: NginxRtmp, tmp_path: Path
-) -> None:
+def test_reload_adds_removes_disables_and_rekeys_without_touching_others(server: NginxRtmp, tmp_path: Path) -> None:
     first = destination(1, server.url)
     with RunningPlayout(tmp_path, items(clip()), [first]) as playout:
         playout.wait_for_state(1, "live")
