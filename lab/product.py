@@ -82,6 +82,9 @@ class Product:
         self.facts = self._prepare()
         self._start_control()
         self._start_agents()
+        if self.plan.demo and self.plan.start_demo:
+            command = [PYTHON, "manage.py", "demo_start", str(self.facts["stream_id"])]
+            self.supervisor.start(Child("demo", command, self.env, ROOT, restart=False))
         wait_until(self.is_up, f"{self.url} answers", limit_s=30)
 
     def stop(self) -> None:
@@ -147,8 +150,7 @@ class Product:
         if not self.plan.demo:
             return []
         ingest = [f"--ingest={url}" for url in self.ingest.values()]
-        held = [] if self.plan.start_demo else ["--no-start"]
-        return ["--demo", *ingest, "--clip-seconds", str(self.plan.clip_seconds), *held]
+        return ["--demo", *ingest, "--clip-seconds", str(self.plan.clip_seconds)]
 
     def _start_control(self) -> None:
         self._python("listener", "manage.py", "stream_listen")

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import Package, User
+from fleet.models import Vps
 from media_library import actions as library
 from media_library.models import VideoFile
 from streams import actions
@@ -63,9 +64,13 @@ def channel(ingest_urls: list[str], clip_seconds: int) -> Stream:
     return actions.create(user, spec, actor=user)
 
 
-def start(stream: Stream) -> None:
+def start(stream: Stream) -> bool:
+    """Puts the channel on air once a VPS has been heard of; False while none has."""
+    if not Vps.objects.reachable(timezone.now()).exists():
+        return False
     if stream.state.is_resting:
         actions.start(stream, actor=stream.owner)
+    return True
 
 
 def _passwords() -> dict[str, str]:

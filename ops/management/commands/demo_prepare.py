@@ -20,17 +20,13 @@ class Command(BaseCommand):
         parser.add_argument("--demo", action="store_true", help="make the demo and put its channel on air")
         parser.add_argument("--ingest", action="append", default=[], help="where the demo channel pushes to")
         parser.add_argument("--clip-seconds", type=int, default=20)
-        parser.add_argument("--no-start", action="store_true", help="leave the demo channel off air")
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         facts: dict[str, Any] = {"vps_ids": [_local_vps(number) for number in range(1, options["agents"] + 1)]}
         if options["demo"]:
             facts["people"] = demo.people()
-            stream = demo.channel(options["ingest"], options["clip_seconds"])
-            facts["stream_id"] = stream.pk
-            if not options["no_start"]:
-                demo.start(stream)
+            facts["stream_id"] = demo.channel(options["ingest"], options["clip_seconds"]).pk
         self.stdout.write(json.dumps(facts))
 
 
