@@ -126,7 +126,7 @@ def test_a_growing_file_plays_while_it_grows_and_to_its_end(
 def _broken(tmp_path: Path) -> dict[str, Path]:
     whole = clip("a").read_bytes()
     middle = bytearray(whole)
-    middle[len(whole) // 2 : len(whole) // 2 + 3000] = bytes(3000)
+    middle[len(whole) // 2 : len(whole) // 2 + 20_000] = bytes(20_000)
     made = {
         "empty": b"",
         "text": b"not a video" * 50,
@@ -151,7 +151,7 @@ def test_bad_files_are_skipped_and_said(server: NginxRtmp, place: dict, tmp_path
     assert "No such file" in reasons[5]
     got = _recorded(server, place)
     assert min(got.gaps(VIDEO)) >= 0
-    assert len(got.payloads(VIDEO)) > 100
+    assert len(got.payloads(VIDEO)) >= 90
 
 
 def test_resume_begins_where_the_killed_process_was(place: dict, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_bytes_are_acknowledged_by_the_window(shaken: Conversation) -> None:
 
 
 def test_acknowledgements_count_on_past_32_bits(shaken: Conversation) -> None:
-    for count in (2**31, 2**32 - 10, 50):
+    for count in (2**30, 2**31, 3 * 2**30, 2**32 - 10, 2**32 + 50):
         shaken.hear(control(3, (count & 0xFFFFFFFF).to_bytes(4, "big")))
     assert shaken.session.acknowledged == 2**32 + 50
 
