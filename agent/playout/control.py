@@ -23,23 +23,27 @@ class Control:
         self._playout = playout
         self._board = board
         self._load = load
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def listen(self, path: Path) -> asyncio.Server:
         _clear(path)
-        server = await asyncio.start_unix_server(self._serve, _short(path), limit=LINE_LIMIT)
+        server = await asyncio.start_unix_server(self._accept, _short(path), limit=LINE_LIMIT)
         os.chmod(path, 0o600)
         return server
 
     async def close(self) -> None:
         """Who is still connected has read all there was to say."""
-        for writer in self._open:
+        for writer in self._open.values():
             writer.close()
-        while self._open:
-            await asyncio.sleep(0)
+        if self._open:
+            await asyncio.wait(self._open)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer), name="control")
+        self._open[task] = writer
+        task.add_done_callback(lambda done: self._open.pop(done, None))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
         try:
             while line := await reader.readline():
                 reply = await self._answer(line, writer)
@@ -49,7 +53,6 @@ class Control:
             log.warning("a control connection was given up")
         finally:
             self._board.forget(writer)
-            self._open.discard(writer)
             writer.close()
 
     async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> dict[str, Any]:

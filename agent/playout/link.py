@@ -78,11 +78,21 @@ class Link(asyncio.Protocol):
                 self.write(self.session.farewell())
                 while self.measure()[0] and not self.over.done():  # noqa: ASYNC110 - the kernel tells nobody
                     await asyncio.sleep(_FLUSH_POLL_S)
-                if self._transport is not None:
-                    self._transport.close()
+                self._close()
                 await asyncio.wait({self.over})
         except TimeoutError:
             self.abort(Temporary("closed"))
+
+    def _close(self) -> None:
+        """Only our half where that goes: a server that still talks to a closed one gets a reset, and a reset
+        makes it forget what it has not read yet.
+        """
+        if self._transport is None:
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -121,6 +131,17 @@ class Link(asyncio.Protocol):
     def _end(self, reason: RtmpError) -> None:
         if not self.over.done():
             self.over.set_result(reason)
+
+
+def trusting(ca_file: str | None) -> ssl.SSLContext:
+    """The system's certificates and those in `ca_file`. Raises Misconfigured when it cannot be read."""
+    context = ssl.create_default_context()
+    if ca_file:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:
+            raise Misconfigured("the certificates in the plan's «ca_file» cannot be read") from error
+    return context
 
 
 async def open_link(target: Target, tls: Callable[[], ssl.SSLContext]) -> Link:
