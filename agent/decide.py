@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from agent import media, report
-from agent.actions import Action, AskToStop, Exit, Poke, Publish, Signal, Spawn
+from agent.actions import Action, AskToStop, Exit, Forget, Poke, Publish, Signal, Spawn
 from agent.events import (
     Adopted,
     Event,
@@ -285,7 +285,13 @@ def _kind(event: PlayoutExited) -> str:
 def _adopted(turn: Turn, event: Adopted) -> None:
     record = event.record
     order = Order(config=record.config, said_at=record.said_at)
-    if event.alive:
+    held = turn.runs.get(order.config.id)
+    if held is not None:
+        _keep_newer(turn, held, order)
+        held = turn.runs.get(order.config.id)
+    if held is not None:
+        turn.do(Forget(order.config.run_id))
+    elif event.alive:
         _take_over(turn, order, event)
     elif record.stopping:
         turn.end_as(order, STOPPED)
@@ -293,6 +299,17 @@ def _adopted(turn: Turn, event: Adopted) -> None:
         turn.end_as(order, FINISHED)
     elif event.away_s <= RESUME_WITHIN:
         _begin(turn, order, resume=True, restarts=record.restarts + 1, failures=record.failures)
+    if order.config.id not in turn.runs:
+        turn.do(Forget(order.config.run_id))
+
+
+def _keep_newer(turn: Turn, held: Run, order: Order) -> None:
+    """Two runs of one stream in the journal: the agent died between them. Two playouts must not push one key."""
+    if order.said_at > held.order.said_at:
+        del turn.runs[held.stream_id]
+        turn.do(Signal(held.run_id, signal.SIGKILL))
+    else:
+        turn.do(Signal(order.config.run_id, signal.SIGKILL))
 
 
 def _take_over(turn: Turn, order: Order, event: Adopted) -> None:

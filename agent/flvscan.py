@@ -34,6 +34,13 @@ class Scanner:
             return False
         return self.last_ms - self.first_video_ms >= ENOUGH_SECONDS * 1000 or self._at >= ENOUGH_BYTES
 
+    @property
+    def hole_s(self) -> float | None:
+        """Seconds of picture before the first sound (below 0: the other way round); None: not known."""
+        if self.first_video_ms is None or self.first_audio_ms is None:
+            return None
+        return (self.first_audio_ms - self.first_video_ms) / 1000
+
     def look(self, limit: int | None = None) -> None:
         """Takes in the tags written since; stops at an unfinished one, or once `limit` bytes were seen."""
         if not self._path.exists():

@@ -7,7 +7,7 @@ that is not AAC; a silent track is added where there is none; everything else is
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,8 @@ from agent.protocol import VideoFile
 PIXEL_FORMATS: Final = ("yuv420p", "yuvj420p")
 DEMUXERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,mpegts,mpeg,avi"
 """Files only: a playlist or script dressed up as a video could make FFmpeg read others."""
-AUDIO: Final = ("-c:a", "aac", "-b:a", "128k", "-ar", "44100", "-ac", "2")
+SAMPLE_RATE: Final = 44100
+AUDIO: Final = ("-c:a", "aac", "-b:a", "128k", "-ar", str(SAMPLE_RATE), "-ac", "2")
 _LONG: Final = "min(1280,{0})"
 _SHORT: Final = "min(720,{0})"
 
@@ -26,6 +27,16 @@ class Recipe:
     copy_video: bool
     audio: str
     """copy, convert or silence."""
+    lead_s: float = 0.0
+    """Converted sound begins that much before the file's own beginning, with silence."""
+
+    def without_hole(self, seconds: float) -> Recipe:
+        """For a file whose sound came out `seconds` after its picture, which is a gap at every receiver.
+
+        Sound that begins late is filled up by being converted. An edit list needs one more step: copied, the
+        picture it hides is sent too, from the key frame before the cut on, so silence goes before the rest.
+        """
+        return replace(self, audio="convert", lead_s=seconds if self.audio == "convert" else 0.0)
 
     @property
     def is_heavy(self) -> bool:
@@ -63,27 +74,35 @@ def safe_prefix(setpriv: str | None, *, heavy: bool) -> list[str]:
 
 def arguments(ffmpeg: str, recipe: Recipe, source: Path | None, output: Path) -> list[str]:
     """`source` None: the file comes in on standard input."""
+    silent = recipe.audio == "silence"
     return [
-        *_input(ffmpeg, source),
-        *(["-f", "lavfi", "-i", "anullsrc=r=44100:cl=stereo"] if recipe.audio == "silence" else []),
-        *["-map", "0:v:0", "-map", "1:a:0" if recipe.audio == "silence" else "0:a:0"],
+        *[ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "warning", "-y"],
+        *_input(source),
+        *(["-f", "lavfi", "-i", "anullsrc=r=44100:cl=stereo"] if silent else []),
+        *["-map", "0:v:0", "-map", "1:a:0" if silent else "0:a:0"],
         *["-map_metadata", "-1", "-map_chapters", "-1"],
         *(["-c:v", "copy"] if recipe.copy_video else _convert_video()),
         *(["-c:a", "copy"] if recipe.audio == "copy" else AUDIO),
-        *(["-shortest"] if recipe.audio == "silence" else []),
+        *(_fill(recipe.lead_s) if recipe.audio == "convert" else []),
+        *(["-shortest"] if silent else []),
         *["-avoid_negative_ts", "make_zero", "-f", "flv", f"file:{output}"],
     ]
 
 
+def _fill(lead_s: float) -> list[str]:
+    first = -round(lead_s * SAMPLE_RATE)
+    return ["-af", f"aresample={SAMPLE_RATE}:async=1:first_pts={first}"]
+
+
 def probe_arguments(ffmpeg: str, source: Path) -> list[str]:
     """Lists the streams on standard error and ends (with an error, for there is no output)."""
-    return [part for part in _input(ffmpeg, source) if part not in ("-loglevel", "warning")]
+    return [ffmpeg, "-hide_banner", "-nostdin", *_input(source)]
 
 
-def _input(ffmpeg: str, source: Path | None) -> list[str]:
+def _input(source: Path | None) -> list[str]:
     place = "pipe:0" if source is None else f"file:{source}"
     return [
-        *[ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "warning", "-y"],
+        *["-thread_queue_size", "512"],
         *["-protocol_whitelist", "file,pipe", "-format_whitelist", DEMUXERS, "-i", place],
     ]
 

@@ -133,6 +133,17 @@ class Link(asyncio.Protocol):
             self.over.set_result(reason)
 
 
+def trusting(ca_file: str | None) -> ssl.SSLContext:
+    """The system's certificates and those in `ca_file`. Raises Misconfigured when it cannot be read."""
+    context = ssl.create_default_context()
+    if ca_file:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:
+            raise Misconfigured("the certificates in the plan's «ca_file» cannot be read") from error
+    return context
+
+
 async def open_link(target: Target, tls: Callable[[], ssl.SSLContext]) -> Link:
     """A link whose session is published. The name is looked up anew, all its addresses are tried.
 

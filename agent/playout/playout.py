@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from .leg import Leg, Surroundings
+from .link import trusting
 from .meter import Meter
 from .packets import Batch, Packet
 from .plan import Destination, Plan
@@ -257,9 +258,7 @@ class Playout:
 
     def _tls(self) -> ssl.SSLContext:
         if self._tls_context is None:
-            self._tls_context = ssl.create_default_context()
-            if self.plan.ca_file:
-                self._tls_context.load_verify_locations(self.plan.ca_file)
+            self._tls_context = trusting(self.plan.ca_file)
         return self._tls_context
 
     def _wake_up(self) -> None:

@@ -29,7 +29,7 @@ def clip(
     layout = "mono" if channels == 1 else "stereo"
     tone = f"sine=frequency=440:sample_rate={sample_rate}:duration={seconds},aformat=channel_layouts={layout}"
     audio = ["-f", "lavfi", "-i", tone] if sound else []
-    x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"]
+    x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
     x264 += ["-g", str(gop), "-bf", str(b_frames)]
     command = ["ffmpeg", "-v", "error", "-nostdin", "-y", *video, *audio, *x264, "-c:a", "aac", "-b:a", "64k"]
     subprocess.run([*command, "-f", "flv", str(out)], check=True)

@@ -144,7 +144,11 @@ class RunningPlayout:
     def _connection(self, limit_s: float = 5) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(limit_s)
-        connection.connect(str(self.dir / "control.sock"))
+        try:
+            connection.connect(str(self.dir / "control.sock"))
+        except OSError:
+            connection.close()
+            raise
         return connection
 
     def _answers_or_ended(self) -> bool:
