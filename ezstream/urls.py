@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
+
+from ezstream.api import api
+from ops import views as ops_views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="streams:list"), name="home"),
@@ -16,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("library/", include("media_library.urls")),
     path("streams/", include("streams.urls")),
     path("ops/", include("ops.urls")),
+    path("api/", api.urls),
+    path("health", ops_views.live, name="health"),
+    path("health/ready", ops_views.ready, name="health_ready"),
 ]
-
-websocket_urlpatterns: list[Any] = []
