@@ -213,7 +213,12 @@ AGENT_MEDIA_URL = env.str("AGENT_MEDIA_URL", default=SITE_URL)
 FFMPEG = env.str("FFMPEG", default="ffmpeg")
 
 # ------------------------------------------------------------------------------------------------ streams
-STREAM_TIMEOUTS = {"STARTING": timedelta(seconds=300), "STOPPING": timedelta(seconds=60)}
+STREAM_TIMEOUTS = {
+    "STARTING": timedelta(seconds=300),
+    "STREAMING": timedelta(seconds=120),
+    "STOPPING": timedelta(seconds=60),
+}
+"""How long each state may last without a sign of life from the agent."""
 HEARTBEAT_FRESH = timedelta(seconds=20)
 ALLOW_PRIVATE_DESTINATIONS = env.bool("ALLOW_PRIVATE_DESTINATIONS", default=False)
 """Development only: let destinations point at loopback and private addresses."""

@@ -10,17 +10,20 @@ import structlog
 from django.db import transaction
 
 
-def after_commit(action: Callable[[], object]) -> None:
-    """Runs `action` once the surrounding transaction is durable; at once when there is none."""
-    transaction.on_commit(action)
+def after_commit(action: Callable[[], object], *, robust: bool = False) -> None:
+    """Runs `action` once the surrounding transaction is durable; at once when there is none.
+
+    `robust`: a failure is logged and goes no further, for what is repaired by itself later.
+    """
+    transaction.on_commit(action, robust=robust)
 
 
-def send_after_commit(actor: dramatiq.Actor[..., Any], *ids: object) -> None:
-    """Queues the actor with ids (never objects, never secrets) after the commit."""
+def send_after_commit(actor: dramatiq.Actor[..., Any], *ids: object, robust: bool = False) -> None:
+    """Queues the actor with ids (never objects, never secrets) after the commit. `robust` as in `after_commit`."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     options = {"request_id": request_id} if request_id else {}
     message = actor.message_with_options(args=ids, **options)
-    after_commit(lambda: actor.broker.enqueue(message))
+    after_commit(lambda: actor.broker.enqueue(message), robust=robust)
 
 
 class RequestIdMiddleware(dramatiq.Middleware):

@@ -232,6 +232,8 @@ class Run(models.Model):
     """Goes up when the run moves to another VPS: an agent with an older one stops pushing."""
     requested_at = models.DateTimeField(auto_now_add=True)
     commanded_at = models.DateTimeField(null=True)
+    fingerprint = models.CharField(max_length=16, blank=True)
+    """Of the configuration last commanded: an agent that reports another has missed a change."""
     on_air_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     slot_released_at = models.DateTimeField(null=True)

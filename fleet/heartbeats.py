@@ -1,0 +1,37 @@
+"""What agents say about their machines, written down."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from agent.protocol import Heartbeat, Pong
+from fleet.models import Vps
+
+
+def apply_heartbeat(heartbeat: Heartbeat, now: datetime) -> bool:
+    """False for a VPS that is not in the database. Times are ours: an agent's clock may be wrong."""
+    load = heartbeat.load
+    rows = Vps.objects.filter(pk=heartbeat.vps_id).update(
+        cpu=_percent(load.cpu),
+        memory=_percent(load.memory),
+        disk=_percent(load.disk),
+        network_mbit=max(0.0, load.network_mbit),
+        agent_version=heartbeat.agent_version[:40],
+        accepting=heartbeat.accepting,
+        last_heartbeat_at=now,
+    )
+    return rows > 0
+
+
+def apply_pong(pong: Pong, now: datetime) -> bool:
+    """Latency is the way there and back by our own clock; without our own time in it a pong says nothing."""
+    if pong.ping_timestamp is None:
+        return False
+    latency_ms = (now.timestamp() - pong.ping_timestamp) * 1000
+    if not 0 <= latency_ms < 60_000:
+        return False
+    return Vps.objects.filter(pk=pong.vps_id).update(latency_ms=latency_ms) > 0
+
+
+def _percent(value: float) -> float:
+    return min(100.0, max(0.0, value))

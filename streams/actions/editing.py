@@ -1,0 +1,115 @@
+"""Create, edit, duplicate, delete."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.models import User
+from streams import commanding, progress, rules
+from streams.actions.running import lock_owner
+from streams.errors import WrongState
+from streams.models import PlaylistItem, Stream, StreamDestination
+from streams.spec import OutputSpec, StreamSpec
+
+_PLAIN = ("title", "description", "loop", "order", "keep_files_after_stop")
+
+
+@transaction.atomic
+def create(owner: User, spec: StreamSpec, actor: User | None = None) -> Stream:
+    clean = rules.check_stream(spec, owner)
+    stream = Stream.objects.create(owner=owner, **{name: getattr(clean, name) for name in _PLAIN})
+    _set_playlist(stream, clean.file_ids)
+    _set_outputs(stream, clean.outputs)
+    audit.record(actor or owner, "create", stream)
+    progress.poke(stream.pk, stream.owner_id)
+    return stream
+
+
+@transaction.atomic
+def edit(stream: Stream, spec: StreamSpec, actor: User | None) -> Stream:
+    """Changes a stream, on air too: its agent applies the difference and drops no connection (STR-6)."""
+    owner = lock_owner(stream)
+    clean = rules.check_stream(spec, owner)
+    Stream.objects.filter(pk=stream.pk).update(**{name: getattr(clean, name) for name in _PLAIN})
+    _set_playlist(stream, clean.file_ids)
+    _set_outputs(stream, clean.outputs)
+    current = Stream.objects.get(pk=stream.pk)
+    if not current.state.is_resting:
+        rules.check_startable(current)
+        rules.check_keys_free(current, rules.enabled_destinations(current))
+        commanding.update_after_commit(current)
+    audit.record(actor, "change", current)
+    progress.poke(current.pk, current.owner_id)
+    return current
+
+
+@transaction.atomic
+def duplicate(stream: Stream, actor: User | None) -> Stream:
+    """A copy at rest, with the same playlist and destinations."""
+    spec = spec_of(stream)
+    title = _("%(title)s (copy)") % {"title": spec.title[:240]}
+    copy = Stream.objects.create(
+        owner_id=stream.owner_id,
+        preferred_vps_id=stream.preferred_vps_id,
+        **{name: getattr(spec, name) for name in _PLAIN if name != "title"},
+        title=title,
+    )
+    _set_playlist(copy, spec.file_ids)
+    _set_outputs(copy, spec.outputs)
+    audit.record(actor, "duplicate", copy, of=stream.pk)
+    progress.poke(copy.pk, copy.owner_id)
+    return copy
+
+
+@transaction.atomic
+def delete(stream: Stream, actor: User | None) -> None:
+    """Refused while it is on air or on its way there or back."""
+    current = Stream.objects.select_for_update().get(pk=stream.pk)
+    if not current.state.is_resting:
+        raise WrongState(_("«%(title)s» is on air. Stop it before you delete it.") % {"title": current.title})
+    audit.record(actor, "delete", current)
+    progress.poke(current.pk, current.owner_id)
+    current.delete()
+
+
+def spec_of(stream: Stream) -> StreamSpec:
+    """What the stream is now, as the values an edit would take. Destinations that were deleted are left out."""
+    outputs = stream.outputs.filter(destination__deleted_at__isnull=True)
+    return StreamSpec(
+        **{name: getattr(stream, name) for name in _PLAIN},
+        file_ids=tuple(stream.items.values_list("file_id", flat=True)),
+        outputs=tuple(OutputSpec(output.destination_id, output.enabled) for output in outputs),
+    )
+
+
+def _set_playlist(stream: Stream, file_ids: tuple[int, ...]) -> None:
+    """Keeps the rows of items that stay (agents report positions under their ids), in their new order."""
+    left: dict[int, list[PlaylistItem]] = {}
+    for item in stream.items.all():
+        left.setdefault(item.file_id, []).append(item)
+    kept, added = [], []
+    for position, file_id in enumerate(file_ids):
+        if left.get(file_id):
+            item = left[file_id].pop(0)
+            item.position = position
+            kept.append(item)
+        else:
+            added.append(PlaylistItem(stream=stream, file_id=file_id, position=position))
+    gone = [item.pk for items in left.values() for item in items]
+    PlaylistItem.objects.filter(pk__in=gone).delete()
+    PlaylistItem.objects.bulk_update(kept, ["position"])
+    PlaylistItem.objects.bulk_create(added)
+
+
+def _set_outputs(stream: Stream, outputs: tuple[OutputSpec, ...]) -> None:
+    """Keeps the rows of destinations that stay, so that their connections do."""
+    wanted = {output.destination_id: output.enabled for output in outputs}
+    stream.outputs.exclude(destination_id__in=wanted).delete()
+    known = dict(stream.outputs.values_list("destination_id", "enabled"))
+    for destination_id, enabled in wanted.items():
+        if destination_id not in known:
+            StreamDestination.objects.create(stream=stream, destination_id=destination_id, enabled=enabled)
+        elif known[destination_id] != enabled:
+            stream.outputs.filter(destination_id=destination_id).update(enabled=enabled)

@@ -1,0 +1,66 @@
+"""Start, stop, force stop."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.models import User
+from kit.actors import send_after_commit
+from streams import lifecycle, rules, snapshot, tasks
+from streams.errors import WrongState
+from streams.lifecycle import Event
+from streams.models import Run, Status, Stream
+
+
+@transaction.atomic
+def start(stream: Stream, actor: User | None) -> Run:
+    """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4)."""
+    owner = lock_owner(stream)
+    current = Stream.objects.get(pk=stream.pk)
+    lifecycle.require(current.state, Event.START)
+    rules.check_startable(current)
+    rules.check_limit(owner, current)
+    rules.check_keys_free(current, rules.enabled_destinations(current))
+    run = Run.objects.create(stream=current)
+    lifecycle.fire(current.pk, Event.START, run_id=run.pk, actor=actor)
+    audit.record(actor, "start", current, run=str(run.pk))
+    send_after_commit(tasks.start_stream, str(run.pk), robust=True)
+    return run
+
+
+@transaction.atomic
+def stop(stream: Stream, actor: User | None) -> None:
+    """Wants the stream off air: STOPPING, until its agent says so or the time is up (STR-5)."""
+    current = Stream.objects.select_related("run").get(pk=stream.pk)
+    lifecycle.require(current.state, Event.STOP)
+    if current.run is None or (current.state is Status.ERROR and not is_still_held(current)):
+        raise WrongState(_("The stream is already off air."))
+    lifecycle.fire(current.pk, Event.STOP, run_id=current.run.pk, actor=actor)
+    audit.record(actor, "stop", current, run=str(current.run.pk))
+    send_after_commit(tasks.stop_stream, str(current.run.pk), robust=True)
+
+
+@transaction.atomic
+def force_stop(stream: Stream, actor: User | None, message: str = "") -> None:
+    """Ends the stream on paper now. Its agent is told too, and told again while it still holds the run."""
+    current = Stream.objects.select_related("run").get(pk=stream.pk)
+    lifecycle.require(current.state, Event.FORCED)
+    if current.run is None:
+        raise WrongState(_("The stream is already off air."))
+    words = message or _("Force-stopped by an operator.")
+    lifecycle.fire(current.pk, Event.FORCED, run_id=current.run.pk, actor=actor, message=words)
+    audit.record(actor, "force stop", current, run=str(current.run.pk))
+    send_after_commit(tasks.stop_stream, str(current.run.pk), robust=True)
+
+
+def is_still_held(stream: Stream) -> bool:
+    """A failed stream whose agent has reported the run since it ended."""
+    return snapshot.is_held_after_end(stream.run, timezone.now())
+
+
+def lock_owner(stream: Stream) -> User:
+    """The owner's row, locked until the commit: whatever counts a user's streams does so under it."""
+    return User.objects.select_for_update().get(pk=stream.owner_id)

@@ -1,0 +1,118 @@
+"""What agents are told about streams: configurations built from rows, and the commands that carry them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from agent.protocol import PushUrl, StartStream, StopStream, StreamConfig, UpdateStream, VideoFile
+from fleet import commands
+from kit.actors import after_commit
+from streams.models import PlaylistItem, Run, Stream, StreamDestination
+
+log = structlog.get_logger(__name__)
+
+
+def config_of(run: Run) -> StreamConfig:
+    """All an agent needs, keys and signed URLs included: for the wire, never for a log."""
+    stream = run.stream
+    return StreamConfig(
+        id=stream.pk,
+        run_id=str(run.pk),
+        epoch=run.epoch,
+        video_files=tuple(_video_file(item) for item in stream.items.select_related("file").order_by("position")),
+        push_urls=tuple(_push_url(output) for output in _outputs(stream)),
+        loop=stream.loop,
+        order=stream.order,
+        keep_files_after_stop=stream.keep_files_after_stop,
+        request_id=_request_id(),
+    )
+
+
+def _outputs(stream: Stream) -> list[StreamDestination]:
+    rows = stream.outputs.filter(destination__deleted_at__isnull=True)
+    return list(rows.select_related("destination").order_by("id"))
+
+
+def _video_file(item: PlaylistItem) -> VideoFile:
+    from media_library.actions import download_url
+
+    file = item.file
+    return VideoFile(
+        item_id=item.pk,
+        file_id=file.pk,
+        filename=file.stored_name,
+        download_url=download_url(file),
+        size=file.size,
+        disk=file.disk,
+        title=file.title,
+        sha256=file.sha256 or None,
+        duration_s=file.duration_s,
+        video_codec=file.video_codec or None,
+        pixel_format=file.pixel_format or None,
+        audio_codec=file.audio_codec or None,
+    )
+
+
+def _push_url(output: StreamDestination) -> PushUrl:
+    destination = output.destination
+    return PushUrl(
+        id=output.pk, name=destination.name, url=destination.url, key=destination.key(), enabled=output.enabled
+    )
+
+
+def _request_id() -> str:
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
+# ------------------------------------------------------------------------------------------------ commands
+
+
+def send_start(run: Run, now: datetime) -> int:
+    """START_STREAM to the run's VPS. What was commanded is written first, so that a heartbeat finds it so."""
+    with transaction.atomic():
+        Stream.objects.select_for_update().get(pk=run.stream_id)
+        config = config_of(run)
+        Run.objects.filter(pk=run.pk).update(commanded_at=now, fingerprint=config.fingerprint)
+    return commands.publish(_vps_id(run), StartStream(config=config, timestamp=now.timestamp()))
+
+
+def send_update(run: Run, now: datetime) -> int:
+    config = config_of(run)
+    return commands.publish(_vps_id(run), UpdateStream(config=config, timestamp=now.timestamp()))
+
+
+def send_stop(vps_id: int, stream_id: int, run_id: str, now: datetime) -> int:
+    stop = StopStream(stream_id=stream_id, run_id=run_id, timestamp=now.timestamp(), request_id=_request_id())
+    return commands.publish(vps_id, stop)
+
+
+def update_after_commit(stream: Stream) -> None:
+    """The stream changed while on air: its agent is told, once there is one that knows the run.
+
+    The fingerprint is in the transaction, so a lost command is sent again when a heartbeat carries the old one.
+    The lock makes a start in flight either read the change or be followed by it.
+    """
+    Stream.objects.select_for_update().get(pk=stream.pk)
+    run = Run.objects.select_related("stream").get(pk=stream.run_id) if stream.run_id else None
+    if run is None or run.commanded_at is None:
+        return
+    Run.objects.filter(pk=run.pk).update(fingerprint=config_of(run).fingerprint)
+    run_id = run.pk
+    after_commit(lambda: _update_now(run_id), robust=True)
+
+
+def _update_now(run_id: uuid.UUID) -> None:
+    run = Run.objects.select_related("stream").get(pk=run_id)
+    if not send_update(run, timezone.now()):
+        log.warning("stream.update_undelivered", stream=run.stream_id, run=str(run_id))
+
+
+def _vps_id(run: Run) -> int:
+    if run.vps_id is None:
+        raise ValueError("a run without a VPS cannot be commanded")
+    return run.vps_id

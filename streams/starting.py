@@ -1,0 +1,159 @@
+"""From «wanted on air» to «the agent knows» (STR-4). Called by the actor, and again after any interruption:
+each step looks at what is already there."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+import redis
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from fleet import selection, slots
+from fleet.candidates import candidates
+from fleet.models import Vps
+from kit.safe_url import leads_inside
+from streams import commanding, lifecycle, progress
+from streams.errors import Refused, WrongState
+from streams.lifecycle import Event
+from streams.models import EndReason, Progress, Run, Status, Stream
+
+log = structlog.get_logger(__name__)
+PAUSES_S: Final = (1.0, 2.0, 4.0)
+"""Between tries to deliver a command."""
+
+
+class CannotStart(Refused):
+    """The start is over; `reason` is how the run ends."""
+
+    reason = EndReason.FAILED
+
+
+class NoVps(CannotStart):
+    reason = EndReason.NO_VPS
+
+
+def put_on_air(run_id: uuid.UUID, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Chooses a VPS, holds a slot there, delivers START_STREAM. Refused: the stream is ERROR with the words."""
+    run = _starting(run_id)
+    if run is None:
+        return
+    try:
+        _begin(run)
+        _refuse_private_places(run)
+        vps = _hold_slot(run_id)
+        if vps is not None:
+            _deliver(run_id, vps, sleep)
+    except CannotStart as refusal:
+        _fail(run, refusal.message, refusal.reason)
+
+
+def give_up(run_id: uuid.UUID) -> None:
+    """The last try of the actor raised: a bug or a database away, and nobody will come back to this run."""
+    run = _starting(run_id)
+    if run is not None and run.commanded_at is None:
+        _fail(run, _("The start failed inside EZStream. Try again; if it fails again, tell the operator."), "")
+
+
+def _starting(run_id: uuid.UUID) -> Run | None:
+    """The run, while it is still the current one of a stream that is starting."""
+    wanted = Run.objects.select_related("stream", "vps").filter(pk=run_id, stream__status=Status.STARTING)
+    run = wanted.first()
+    return run if run is not None and run.stream.run_id == run.pk else None
+
+
+def _begin(run: Run) -> None:
+    Progress.objects.filter(stream_id=run.stream_id).exclude(run_id=run.pk).delete()
+    if run.commanded_at is None:
+        _say(run, "preparing", 5, _("sending the command"))
+
+
+def _say(run: Run, stage: str, percent: int, message: str) -> None:
+    progress.record(run.stream_id, run.stream.owner_id, run.pk, stage, percent, message)
+
+
+def _fail(run: Run, message: str, reason: str) -> None:
+    try:
+        lifecycle.fire(run.stream_id, Event.FAILED, run_id=run.pk, message=message, reason=reason)
+    except WrongState:
+        log.info("stream.start_overtaken", stream=run.stream_id, run=str(run.pk))
+
+
+def _refuse_private_places(run: Run) -> None:
+    """Names are looked up here, where waiting hurts nobody (SEC-2); the agent looks again when it connects."""
+    if settings.ALLOW_PRIVATE_DESTINATIONS:
+        return
+    for output in run.stream.outputs.select_related("destination").filter(enabled=True):
+        if leads_inside(urlsplit(output.destination.url).hostname or ""):
+            raise CannotStart(
+                _("«%(name)s» leads inside a private network. Change its address.")
+                % {"name": output.destination.name}
+            )
+
+
+# ------------------------------------------------------------------------------------------------ the slot
+
+
+def _hold_slot(run_id: uuid.UUID) -> Vps | None:
+    """The VPS whose slot this run holds, chosen now if it holds none. None: the start was overtaken."""
+    tried: set[int] = set()
+    while True:
+        run = _starting(run_id)
+        if run is None:
+            return None
+        if run.vps is not None:
+            return run.vps
+        now = timezone.now()
+        choice = selection.choose(candidates(now), preferred=run.stream.preferred_vps_id, passed_over=tried)
+        log.info("stream.vps_choice", stream=run.stream_id, run=str(run_id), choice=choice.explain())
+        if choice.best is None:
+            raise NoVps(_("No VPS is free: %(why)s") % {"why": choice.why_none()})
+        if _take(run, choice, choice.best.vps_id, now):
+            continue
+        tried.add(choice.best.vps_id)
+
+
+def _take(run: Run, choice: selection.Choice, vps_id: int, now: datetime) -> bool:
+    """Under locks of the stream, then the VPS: counted and taken in one breath. False when it just filled up."""
+    with transaction.atomic():
+        stream = Stream.objects.select_for_update().get(pk=run.stream_id)
+        if stream.state is not Status.STARTING or stream.run_id != run.pk:
+            return True
+        if not slots.lock_with_room(vps_id, now):
+            return False
+        Run.objects.filter(pk=run.pk, vps__isnull=True).update(vps_id=vps_id, choice=choice.as_json())
+    return True
+
+
+# ------------------------------------------------------------------------------------------------ the command
+
+
+def _deliver(run_id: uuid.UUID, vps: Vps, sleep: Callable[[float], None]) -> None:
+    for pause in (*PAUSES_S, None):
+        run = _starting(run_id)
+        if run is None or _send(run):
+            return
+        if pause is not None:
+            sleep(pause)
+    raise CannotStart(_("«%(vps)s» does not take commands. Try again in a minute.") % {"vps": vps.name})
+
+
+def _send(run: Run) -> bool:
+    try:
+        delivered = commanding.send_start(run, timezone.now())
+    except redis.RedisError as error:
+        log.warning("stream.start_undelivered", run=str(run.pk), error=type(error).__name__)
+        return False
+    if not delivered:
+        return False
+    if not Progress.objects.filter(run_id=run.pk, percent__gt=5).exists():
+        _say(run, "command_sent", 10, _("command sent, waiting for the agent"))
+    return True
