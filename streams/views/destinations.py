@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import audit
 from streams import access, actions, platforms
 from streams.errors import Invalid, Refused
 from streams.forms import DestinationForm
@@ -66,10 +65,8 @@ def delete(request: Request, pk: int) -> HttpResponse:
 def reveal(request: Request, pk: int) -> HttpResponse:
     """The key, once, on a page that is not kept; the audit log says who looked."""
     destination = access.destination_of(request.user, pk)
-    audit.record(request.user, "reveal key", destination, request)
-    return render(
-        request, "streams/destination_reveal.html", {"destination": destination, "key": destination.key()}
-    )
+    key = actions.reveal_key(destination, request.user, request)
+    return render(request, "streams/destination_reveal.html", {"destination": destination, "key": key})
 
 
 def spec_of(form: DestinationForm) -> DestinationSpec:

@@ -28,7 +28,7 @@ from streams.views.destinations import spec_of
 from streams.views.requests import Request
 
 PICKER_SIZE: Final = 24
-_FIELD_OF_SPEC: Final = {"file_ids": "files"}
+_FIELD_OF_SPEC: Final = {"destinations": "outputs"}
 
 
 @login_required
