@@ -26,10 +26,13 @@ def _clean() -> None:
 
 def _prepare() -> None:
     _REDIS.start()
+    (_HOME / "static").mkdir()
     atexit.register(_clean)
     os.environ.update(
         REDIS_URL=_REDIS.url,
         VAR_DIR=str(_HOME),
+        STATIC_ROOT=str(_HOME / "static"),
+        DEBUG="1",  # static files without a manifest; pytest-django turns settings.DEBUG off
         SECRET_KEY="test-only-" + "x" * 50,
         FIELD_KEYS="t1:" + base64.b64encode(bytes(range(32))).decode(),
         ALLOW_PRIVATE_DESTINATIONS="1",

@@ -1,0 +1,51 @@
+"""People every test may use. Their password is `PASSWORD`; it comes hashed: hashing takes a quarter second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from accounts.models import User
+
+PASSWORD = "correct horse battery"
+PASSWORD_HASH = "bcrypt_sha256$$2b$12$HG6eR9g/gbvVGWZbHWFeuORYn.YkbHVaj6yha5LGnVWQcr7xNwUN."
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> None:
+    """Limits counted in the cache must not leak from one test into the next."""
+    cache.clear()
+
+
+def make_user(email: str, name: str, **fields: object) -> User:
+    return User.objects.create(email=email, name=name, password=PASSWORD_HASH, **fields)
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return make_user("alice@example.org", "Alice Archer")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    return make_user("bob@example.org", "Bob Baker")
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    return make_user("operator@example.org", "Olga Operator", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def client_of() -> Callable[[User], Client]:
+    """A browser in which somebody is logged in: `client_of(alice).get(…)`."""
+
+    def logged_in(user: User) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return logged_in
