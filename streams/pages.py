@@ -1,6 +1,6 @@
 """What the pages of streams are rendered from, the same by GET, by poll and by socket.
 
-`show_html` and `row_html` need no request: forms and their tokens stand on the page, outside the fragments.
+`show_html` and `rows_html` need no request: forms and their tokens stand on the page, outside the fragments.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ def rows(streams: Sequence[Stream], now: datetime) -> list[tuple[Stream, Snapsho
     return list(zip(streams, snapshots_for(streams, now), strict=True))
 
 
-def row_html(stream: Stream, now: datetime) -> str:
-    """A stream's row of the list."""
-    [(_, snapshot)] = rows([stream], now)
-    return render_to_string("streams/fragments/row.html", {"stream": stream, "snapshot": snapshot, "oob": True})
+def rows_html(streams: Sequence[Stream], now: datetime) -> str:
+    """Rows of the list, each to be swapped in by its id."""
+    return render_to_string("streams/fragments/rows.html", {"rows": rows(streams, now), "oob": True})
