@@ -227,6 +227,8 @@ DOWNLOAD_URL_LIFETIME = timedelta(hours=24)
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES + 1024**2
 AGENT_MEDIA_URL = env.str("AGENT_MEDIA_URL", default=SITE_URL)
 """Where agents reach this control plane for files on its local disk."""
+USE_X_ACCEL = env.bool("USE_X_ACCEL", default=False)
+"""nginx sends the media itself: `location /protected-media/ { internal; alias MEDIA_ROOT/; }`."""
 FFMPEG = env.str("FFMPEG", default="ffmpeg")
 
 # ------------------------------------------------------------------------------------------------ streams
