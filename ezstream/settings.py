@@ -138,6 +138,7 @@ DRAMATIQ_BROKER = {
         "dramatiq.middleware.ShutdownNotifications",
         "django_dramatiq.middleware.DbConnectionsMiddleware",
         "kit.actors.RequestIdMiddleware",
+        "ops.middleware.WorkerAlive",
     ],
 }
 DRAMATIQ_AUTODISCOVER_MODULES = ["tasks"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
+
+from ezstream.api import api
+from ops import views as ops_views
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
@@ -19,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("library/", include("media_library.urls")),
     path("streams/", include("streams.urls")),
     path("ops/", include("ops.urls")),
+    path("api/", api.urls),
+    path("health", ops_views.live, name="health"),
+    path("health/ready", ops_views.ready, name="health_ready"),
 ]
-
-websocket_urlpatterns: list[Any] = []

@@ -54,3 +54,8 @@ def run_of(user: Viewer, stream_id: int, run_id: uuid.UUID) -> Run:
     if run is None:
         raise Http404("no such run")
     return run
+
+
+def person(viewer: Viewer) -> User | None:
+    """The actor of an action: the user behind a request, None for nobody."""
+    return viewer if isinstance(viewer, User) else None

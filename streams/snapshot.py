@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db.models import Prefetch, prefetch_related_objects
 from django.utils.translation import gettext as _
 
+from kit.logs import mask
 from streams.models import (
     DestinationState,
     Platform,
@@ -252,19 +253,26 @@ def _uptime(stream: Stream, now: datetime) -> float | None:
 
 def _destination(output: StreamDestination, state: Status, report: dict[str, Any]) -> DestinationView:
     word: dict[str, Any] = next((row for row in report.get("destinations", ()) if row["id"] == output.pk), {})
-    since = word.get("since")
     return DestinationView(
         output_id=output.pk,
         destination_id=output.destination_id,
         name=output.destination.name,
         platform=Platform(output.destination.platform),
         state=_destination_state(output, state, word),
-        since=datetime.fromtimestamp(since, UTC) if since else None,
-        reason=word.get("reason") or "",
+        since=_moment(word.get("since")),
+        reason=mask(word.get("reason") or ""),
         bitrate_kbps=word.get("bitrate_kbps", 0.0),
         reconnects=word.get("reconnects", 0),
         enabled=output.enabled,
     )
+
+
+def _moment(unix: float | None) -> datetime | None:
+    """An agent's clock reading; None for one no calendar has."""
+    try:
+        return datetime.fromtimestamp(unix, UTC) if unix else None
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _destination_state(output: StreamDestination, state: Status, word: dict[str, Any]) -> DestinationState:

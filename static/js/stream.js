@@ -1,0 +1,99 @@
+// Keeps a page of streams live: fragments come by socket, by poll while the socket is gone, and are morphed in. Clocks run
+// on between updates.
+import { morph } from "./morph.js";
+
+const live = document.querySelector("[data-live]");
+const said = document.querySelector("[data-said]");
+const POLL_MS = 3000;
+const SETTLE_MS = 1000;
+
+// ---------------------------------------------------------------------------------------------- what changed
+document.addEventListener("htmx:oobBeforeSwap", (event) => {
+  const { target, fragment } = event.detail;
+  if (!target.id?.startsWith("stream-")) return;
+  event.detail.shouldSwap = false;
+  const next = fragment.id === target.id ? fragment : fragment.querySelector(`#${CSS.escape(target.id)}`);
+  if (!next) return;
+  morph(target, next, (element, attribute) => {
+    if (attribute === "data-tick") started.delete(element);
+  });
+  window.htmx.process(target);
+  clocks();
+  announce();
+});
+
+function announce() {
+  const headline = document.querySelector("[data-headline]")?.textContent;
+  if (said && headline && said.textContent !== headline) said.textContent = headline;
+}
+
+// ---------------------------------------------------------------------------------------------- clocks
+const started = new WeakMap();
+
+function clock(seconds) {
+  const whole = Math.floor(seconds);
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (n) => String(n).padStart(2, "0");
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+function clocks() {
+  const now = performance.now();
+  for (const element of document.querySelectorAll("[data-tick]")) {
+    if (!started.has(element)) started.set(element, now);
+    const seconds = Number(element.dataset.tick) + (now - started.get(element)) / 1000;
+    const shown = Math.min(seconds, Number(element.dataset.tickMax ?? Infinity));
+    element.textContent = clock(shown);
+    const meter = element.closest(".card-body")?.querySelector("[data-tick-meter]");
+    if (meter) meter.value = shown;
+  }
+}
+setInterval(clocks, 1000);
+clocks();
+
+// ---------------------------------------------------------------------------------------------- socket or poll
+let connected = false;
+let poll = null;
+
+function ask() {
+  if (!document.hidden) window.htmx.ajax("GET", live.dataset.poll, { source: live, swap: "none", target: live });
+}
+
+function polling(on) {
+  clearInterval(poll);
+  poll = on ? setInterval(ask, POLL_MS) : null;
+}
+
+if (live) {
+  live.addEventListener("htmx:wsOpen", () => {
+    // What happened while nobody listened: the page asks once.
+    if (poll) ask();
+    connected = true;
+    polling(false);
+  });
+  live.addEventListener("htmx:wsClose", () => {
+    connected = false;
+    if (!poll) polling(true);
+  });
+  setTimeout(() => { if (!connected && !poll) polling(true); }, SETTLE_MS);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && !connected) ask(); });
+}
+
+// ---------------------------------------------------------------------------------------------- ticking rows
+const ticks = () => [...document.querySelectorAll("input[name=stream]")];
+const all = document.querySelector("[data-tick-all]");
+
+function bulk() {
+  const number = ticks().filter((box) => box.checked).length;
+  for (const button of document.querySelectorAll("[data-bulk]")) button.disabled = number === 0;
+  if (all) {
+    all.checked = number > 0 && number === ticks().length;
+    all.indeterminate = number > 0 && number < ticks().length;
+  }
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target === all) for (const box of ticks()) box.checked = all.checked;
+  if (event.target === all || event.target.name === "stream") bulk();
+});
+bulk();

@@ -1,0 +1,177 @@
+"""Open pages, over WebSocket: a poke comes in, the fragment of the fresh snapshot goes out (DESIGN 5).
+
+A page joins its group, then renders, then follows the pokes. At most one push a second per page: the first at
+once, what comes meanwhile together at the end of that second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zoneinfo
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.http import Http404
+from django.utils import timezone, translation
+
+from accounts.models import User
+from streams import access, pages, progress
+from streams.access import Viewer
+from streams.models import Stream
+
+NOT_FOUND = 4404
+
+
+class PageConsumer(AsyncWebsocketConsumer):
+    """What both sockets share: who may join, the throttle, ping and pong."""
+
+    interval_s: ClassVar[float] = 1.0
+    refresh_s: ClassVar[float] = 10.0
+    """A page is rendered anew this often without a poke: silence too changes what it says."""
+
+    group = ""
+
+    async def connect(self) -> None:
+        self._waiting: set[int] = set()
+        self._pusher: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+        try:
+            self.group = await self.join()
+        except Http404:
+            await self.close(code=NOT_FOUND)
+            return
+        await self.channel_layer.group_add(self.group, self.channel_name)
+        await self.accept()
+        self._pusher = asyncio.create_task(self._push_for_ever())
+
+    async def disconnect(self, code: int) -> None:
+        if self.group:
+            await self.channel_layer.group_discard(self.group, self.channel_name)
+        if self._pusher is not None:
+            self._pusher.cancel()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data == "ping":
+            await self.send(text_data="pong")
+
+    async def stream_changed(self, event: dict[str, Any]) -> None:
+        self._waiting.add(event["stream_id"])
+        self._woken.set()
+
+    async def _push_for_ever(self) -> None:
+        self._waiting |= await self.everything()
+        while True:
+            changed, self._waiting = self._waiting, set()
+            self._woken.clear()
+            if changed:
+                await self.send(text_data=await self.render(changed))
+            await asyncio.sleep(self.interval_s)
+            await self._wait_for_poke()
+
+    async def _wait_for_poke(self) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), self.refresh_s)
+        except TimeoutError:
+            self._waiting |= await self.everything()
+
+    @property
+    def user(self) -> Viewer:
+        viewer: Viewer = self.scope["user"]
+        return viewer
+
+    async def join(self) -> str:
+        """The group to follow; Http404 for who has no business here."""
+        raise NotImplementedError
+
+    async def everything(self) -> set[int]:
+        """Ids of what a page shows that has heard nothing for a while."""
+        raise NotImplementedError
+
+    async def render(self, stream_ids: Iterable[int]) -> str:
+        raise NotImplementedError
+
+
+class StreamConsumer(PageConsumer):
+    """/ws/stream/{id}: one stream's page."""
+
+    async def join(self) -> str:
+        stream = await database_sync_to_async(access.stream_of)(self.user, self._stream_id)
+        return progress.stream_group(stream.pk)
+
+    async def everything(self) -> set[int]:
+        return {self._stream_id}
+
+    async def render(self, stream_ids: Iterable[int]) -> str:
+        page: str = await database_sync_to_async(render_page)(self.user, self._stream_id, self._language)
+        return page
+
+    @property
+    def _stream_id(self) -> int:
+        return int(self.scope["url_route"]["kwargs"]["stream_id"])
+
+    @property
+    def _language(self) -> str:
+        return language_of(self.scope)
+
+
+class StreamsConsumer(PageConsumer):
+    """/ws/streams: the list of one's own streams. Rows that changed are sent, not the list."""
+
+    async def join(self) -> str:
+        if not isinstance(self.user, User):
+            raise Http404("nobody has no streams")
+        return progress.list_group(self.user.pk)
+
+    async def everything(self) -> set[int]:
+        ids: set[int] = await database_sync_to_async(_on_air_ids)(self.user)
+        return ids
+
+    async def render(self, stream_ids: Iterable[int]) -> str:
+        rows: str = await database_sync_to_async(render_rows)(self.user, stream_ids, language_of(self.scope))
+        return rows
+
+
+# ------------------------------------------------------------------------------------------------ rendering
+
+
+def render_page(viewer: Viewer, stream_id: int, language: str) -> str:
+    """The page's fragment; empty when the stream is gone."""
+    now = timezone.now()
+    with translation.override(language), timezone.override(zone_of(viewer)):
+        stream = access.streams_seen_by(viewer).select_related("run").filter(pk=stream_id).first()
+        return pages.show_html(stream, now) if stream else ""
+
+
+def render_rows(viewer: Viewer, stream_ids: Iterable[int], language: str) -> str:
+    now = timezone.now()
+    with translation.override(language), timezone.override(zone_of(viewer)):
+        streams = list(access.streams_seen_by(viewer).select_related("run").filter(pk__in=list(stream_ids)))
+        return pages.rows_html(streams, now)
+
+
+def _on_air_ids(user: User) -> set[int]:
+    return set(Stream.objects.of(user).on_air().values_list("pk", flat=True))
+
+
+def zone_of(viewer: Viewer) -> zoneinfo.ZoneInfo:
+    name = getattr(viewer, "time_zone", "") or "UTC"
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        return zoneinfo.ZoneInfo("UTC")
+
+
+def language_of(scope: dict[str, Any]) -> str:
+    """The language chosen by cookie, else by the browser, as LocaleMiddleware would."""
+    wished = scope.get("cookies", {}).get(settings.LANGUAGE_COOKIE_NAME, "")
+    headers = dict(scope.get("headers", ()))
+    accepted = headers.get(b"accept-language", b"").decode("latin-1").split(",")[0].partition(";")[0]
+    for code in (wished, accepted):
+        try:
+            return translation.get_supported_language_variant(code)
+        except LookupError:
+            continue
+    return settings.LANGUAGE_CODE

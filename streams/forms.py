@@ -1,0 +1,226 @@
+"""What people type about streams and destinations. The rules themselves are the actions'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
+
+from streams import platforms
+from streams.models import Destination, Order, Platform, Status, Stream, StreamQuerySet
+from streams.playlist import MAX_ITEMS
+
+
+class IdsField(forms.Field):
+    """A list of ids in the order sent; anything that is not a number is dropped."""
+
+    widget = forms.MultipleHiddenInput
+
+    def to_python(self, value: Iterable[str] | None) -> list[int]:
+        return ids(value or ())
+
+
+def ids(texts: Iterable[Any]) -> list[int]:
+    numbers = [int(text) for text in texts if str(text).isdecimal() and len(str(text)) < 19]
+    return numbers[:MAX_ITEMS]
+
+
+class StreamForm(forms.Form):
+    title = forms.CharField(
+        label=_("Title"),
+        max_length=255,
+        error_messages={"required": _("Give the stream a title.")},
+        widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
+    )
+    description = forms.CharField(
+        label=_("Description"),
+        required=False,
+        help_text=_("Only you see it."),
+        widget=forms.Textarea(attrs={"class": "form-control", "rows": 2}),
+    )
+    files = IdsField(
+        label=_("Playlist"), error_messages={"required": _("Add at least one video to the playlist.")}
+    )
+    order = forms.ChoiceField(
+        label=_("Order"),
+        choices=Order.choices,
+        initial=Order.SEQUENTIAL,
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
+    )
+    loop = forms.BooleanField(
+        label=_("Start over at the end"),
+        required=False,
+        initial=True,
+        help_text=_("Off: the stream stops by itself after the last video."),
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )
+    keep_files_after_stop = forms.BooleanField(
+        label=_("Keep the files on the server after stopping"),
+        required=False,
+        help_text=_("The next start on the same server is quicker."),
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )
+    outputs = IdsField(
+        label=_("Destinations"), error_messages={"required": _("Choose at least one destination, or add one.")}
+    )
+    enabled = IdsField(required=False)
+
+    def clean_title(self) -> str:
+        title: str = self.cleaned_data["title"]
+        return " ".join(title.split())
+
+
+def typed(data: QueryDict) -> dict[str, Any]:
+    """What was typed into a StreamForm, unchecked: the page is shown again with nothing lost."""
+    return {
+        "title": data.get("title", "")[:255],
+        "description": data.get("description", ""),
+        "order": data.get("order", Order.SEQUENTIAL),
+        "loop": "loop" in data,
+        "keep_files_after_stop": "keep_files_after_stop" in data,
+        "files": ids(data.getlist("files")),
+        "outputs": ids(data.getlist("outputs")),
+        "enabled": ids(data.getlist("enabled")),
+    }
+
+
+def stored(stream: Stream) -> dict[str, Any]:
+    """The form's contents for a stream as it is."""
+    outputs = list(stream.outputs.filter(destination__deleted_at=None))
+    return {
+        "title": stream.title,
+        "description": stream.description,
+        "order": stream.order,
+        "loop": stream.loop,
+        "keep_files_after_stop": stream.keep_files_after_stop,
+        "files": list(stream.items.order_by("position").values_list("file_id", flat=True)),
+        "outputs": [output.destination_id for output in outputs],
+        "enabled": [output.destination_id for output in outputs if output.enabled],
+    }
+
+
+class DestinationForm(forms.Form):
+    """A destination's fields. The key goes in and never comes out."""
+
+    platform = forms.ChoiceField(
+        label=_("Platform"),
+        choices=Platform.choices,
+        initial=Platform.YOUTUBE,
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=80,
+        error_messages={"required": _("Give the destination a name, so that you know it again.")},
+        widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
+    )
+    url = forms.CharField(
+        label=_("Server URL"),
+        max_length=500,
+        required=False,
+        widget=forms.TextInput(
+            attrs={
+                "class": "form-control",
+                "inputmode": "url",
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "placeholder": "rtmp://…",
+            }
+        ),
+    )
+    key = forms.CharField(
+        label=_("Stream key"),
+        max_length=500,
+        required=False,
+        strip=True,
+        widget=forms.PasswordInput(
+            render_value=False,
+            attrs={"class": "form-control", "autocomplete": "new-password", "spellcheck": "false"},
+        ),
+    )
+
+    def __init__(self, *args: Any, destination: Destination | None = None, **kwargs: Any) -> None:
+        self.destination = destination
+        if destination is not None:
+            kwargs.setdefault(
+                "initial",
+                {"platform": destination.platform, "name": destination.name, "url": destination.url},
+            )
+        super().__init__(*args, **kwargs)
+        self.fields["key"].help_text = self._key_help()
+        if not self.is_bound and "url" not in self.initial:
+            self.initial["url"] = platforms.known(self.initial.get("platform", Platform.YOUTUBE)).url
+
+    def _key_help(self) -> str:
+        if self.destination is not None:
+            return str(_("A key is stored. Leave this empty to keep it."))
+        return str(_("Stored encrypted and never shown again on a page, so paste it in once."))
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        platform = data.get("platform")
+        if platform and not data.get("url"):
+            data["url"] = platforms.known(platform).url
+            if not data["url"]:
+                self.add_error("url", _("Type the server's address: rtmp://… or rtmps://…"))
+        if not data.get("key") and self.destination is None:
+            self.add_error("key", _("Paste the stream key of the platform."))
+        return data
+
+    @property
+    def is_untouched(self) -> bool:
+        """Nobody typed into it: the optional part of the stream's page may be left out."""
+        return not (self.data.get(self.add_prefix("name")) or self.data.get(self.add_prefix("key")))
+
+
+class FilterForm(forms.Form):
+    """The streams list: search, state, order. What is not offered counts as not asked for."""
+
+    STATES: Final[dict[str, list[Status]]] = {
+        "on_air": [Status.STARTING, Status.STREAMING, Status.STOPPING],
+        "off_air": [Status.INACTIVE],
+        "failed": [Status.ERROR],
+    }
+    SORTS: Final[dict[str, tuple[str, ...]]] = {
+        "": ("-created_at", "-id"),
+        "title": ("title", "id"),
+        "status": ("-status", "-status_since", "id"),
+        "started": ("-last_started_at", "-id"),
+    }
+    q = forms.CharField(
+        label=_("Search"),
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(
+            attrs={"type": "search", "class": "form-control", "placeholder": _("Search by title")}
+        ),
+    )
+    state = forms.ChoiceField(
+        label=_("State"),
+        required=False,
+        choices=[("", _("all")), ("on_air", _("on air")), ("off_air", _("off air")), ("failed", _("failed"))],
+        widget=forms.HiddenInput,
+    )
+    sort = forms.ChoiceField(
+        label=_("Sort by"),
+        required=False,
+        choices=[
+            ("", _("Newest first")),
+            ("title", _("By title")),
+            ("status", _("By state")),
+            ("started", _("Last started first")),
+        ],
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+
+    def narrowed(self, streams: StreamQuerySet) -> StreamQuerySet:
+        self.is_valid()
+        wanted = self.cleaned_data
+        if wanted.get("q"):
+            streams = streams.filter(title__icontains=wanted["q"])
+        if wanted.get("state"):
+            streams = streams.filter(status__in=self.STATES[wanted["state"]])
+        return streams.order_by(*self.SORTS[wanted.get("sort", "")])

@@ -1,0 +1,192 @@
+"""What agents say, applied to the database. A message of another run, epoch or VPS changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from django.db import DataError, IntegrityError
+
+from agent.protocol import Heartbeat, Pong, RunReport, StreamProgress, StreamStatus, UpMessage
+from fleet import heartbeats
+from kit.logs import mask
+from streams import converge, lifecycle, progress
+from streams.errors import WrongState
+from streams.lifecycle import Event
+from streams.models import Run, Status
+
+log = structlog.get_logger(__name__)
+WRITE_EVERY: Final = timedelta(seconds=1)
+LOG_LINES: Final = 200
+MOST_RECONNECTS: Final = 2**31 - 1
+
+
+class Inbox:
+    """Applies messages. Keeps in memory what it last wrote of each run, to write at most once a second unless
+    something changed that people look at; several inboxes at once do no harm."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._written: dict[str, tuple[datetime, tuple[Any, ...]]] = {}
+
+    def apply(self, messages: Iterable[UpMessage], now: datetime) -> set[progress.Poke]:
+        """What browsers should hear of, once the batch is in the database."""
+        with progress.collecting() as pokes:
+            for message in newest_heartbeats(messages):
+                self.counts["received"] += 1
+                self._apply_or_count(message, now)
+        return pokes
+
+    def _apply_or_count(self, message: UpMessage, now: datetime) -> None:
+        """What the database cannot hold (a NUL, a number out of range) must not stop the messages behind it."""
+        try:
+            self._apply(message, now)
+        except (DataError, IntegrityError, ValueError) as error:
+            self.counts["unstorable"] += 1
+            log.warning("inbox.unstorable", vps=message.vps_id, error=type(error).__name__)
+
+    def _apply(self, message: UpMessage, now: datetime) -> None:
+        match message:
+            case StreamStatus():
+                self._status(message, now)
+            case StreamProgress():
+                self._progress(message, now)
+            case Heartbeat():
+                self._heartbeat(message, now)
+            case Pong():
+                heartbeats.apply_pong(message, now)
+
+    # ---------------------------------------------------------------------------------------- one run's
+
+    def _current(self, run_id: str, stream_id: int, vps_id: int, epoch: int | None) -> Run | None:
+        """The run the message is about, if it is the stream's current one and on that VPS."""
+        run = _find(run_id)
+        why = _why_refused(run, stream_id, vps_id, epoch)
+        if why is not None:
+            self.counts[why] += 1
+            log.info("inbox.refused", why=why, vps=vps_id, stream=stream_id)
+            return None
+        return run
+
+    def _status(self, message: StreamStatus, now: datetime) -> None:
+        epoch = message.run.epoch if message.run else None
+        run = self._current(message.run_id, message.stream_id, message.vps_id, epoch)
+        if run is None:
+            return
+        if message.run is not None:
+            self._report(run, message.run, now)
+        if message.log_tail:
+            lines = [mask(line)[:500] for line in message.log_tail[-LOG_LINES:]]
+            Run.objects.filter(pk=run.pk).update(log_tail=lines)
+        event = {"STREAMING": Event.LIVE, "STOPPED": Event.STOPPED, "ERROR": Event.FAILED}[message.status]
+        if event is Event.LIVE:
+            self._live(run, now)
+        else:
+            self._fire(run, event, mask(message.message), now)
+
+    def _live(self, run: Run, now: datetime) -> None:
+        if run.stream.state is Status.STARTING and self._fire(run, Event.LIVE, "", now):
+            Run.objects.filter(pk=run.pk, on_air_at__isnull=True).update(on_air_at=now)
+
+    def _fire(self, run: Run, event: Event, message: str, now: datetime) -> bool:
+        try:
+            lifecycle.fire(run.stream_id, event, run_id=run.pk, message=message, now=now)
+        except WrongState:
+            self.counts["late"] += 1
+            return False
+        return True
+
+    def _progress(self, message: StreamProgress, now: datetime) -> None:
+        run = self._current(message.run_id, message.stream_id, message.vps_id, None)
+        if run is not None and run.stream.state is Status.STARTING:
+            words = mask(message.message)
+            progress.record(
+                run.stream_id, run.stream.owner_id, run.pk, message.stage, message.progress, words, now
+            )
+
+    # ---------------------------------------------------------------------------------------- a VPS's
+
+    def _heartbeat(self, heartbeat: Heartbeat, now: datetime) -> None:
+        if not heartbeats.apply_heartbeat(heartbeat, now):
+            self.counts["unknown_vps"] += 1
+            return
+        runs = _find_all([report.run_id for report in heartbeat.runs])
+        for report in heartbeat.runs:
+            run = runs.get(report.run_id)
+            if run is None or run.vps_id != heartbeat.vps_id or run.epoch != report.epoch:
+                continue
+            self._report(run, report, now)
+            if report.phase == "on_air" and run.stream.run_id == run.pk:
+                self._live(run, now)
+        converge.converge(heartbeat.vps_id, heartbeat.runs, now)
+
+    def _report(self, run: Run, report: RunReport, now: datetime) -> None:
+        if not self._is_worth_writing(report, now):
+            return
+        Run.objects.filter(pk=run.pk).update(
+            report=dataclasses.asdict(report),
+            reported_at=now,
+            reconnects=min(sum(each.reconnects for each in report.destinations), MOST_RECONNECTS),
+        )
+        if run.stream.run_id == run.pk:
+            progress.poke(run.stream_id, run.stream.owner_id)
+
+    def _is_worth_writing(self, report: RunReport, now: datetime) -> bool:
+        seen = visible(report)
+        before = self._written.get(report.run_id)
+        if before is not None and before[1] == seen and now - before[0] < WRITE_EVERY:
+            return False
+        self._written[report.run_id] = (now, seen)
+        return True
+
+    def forget(self, before: datetime) -> None:
+        """Drops what is remembered of runs not heard of since."""
+        self._written = {run_id: row for run_id, row in self._written.items() if row[0] >= before}
+
+
+def visible(report: RunReport) -> tuple[Any, ...]:
+    """What people look at, apart from counters that always move."""
+    states = tuple((each.id, each.state, each.reason) for each in report.destinations)
+    return (report.phase, report.item_id, report.next_item_ids, report.skipped, report.restarts, states)
+
+
+def newest_heartbeats(messages: Iterable[UpMessage]) -> list[UpMessage]:
+    """The batch in order, without heartbeats that a later one of the same VPS overtakes."""
+    batch = list(messages)
+    last = {message.vps_id: index for index, message in enumerate(batch) if isinstance(message, Heartbeat)}
+    return [
+        message
+        for index, message in enumerate(batch)
+        if not isinstance(message, Heartbeat) or last[message.vps_id] == index
+    ]
+
+
+def _why_refused(run: Run | None, stream_id: int, vps_id: int, epoch: int | None) -> str | None:
+    if run is None or run.stream_id != stream_id:
+        return "unknown_run"
+    if run.vps_id != vps_id:
+        return "foreign_vps"
+    if run.stream.run_id != run.pk or (epoch is not None and epoch != run.epoch):
+        return "old_run"
+    return None
+
+
+def _find(run_id: str) -> Run | None:
+    return _find_all([run_id]).get(run_id)
+
+
+def _find_all(run_ids: list[str]) -> dict[str, Run]:
+    keys = [key for key in map(_uuid, run_ids) if key is not None]
+    return {str(run.pk): run for run in Run.objects.select_related("stream").filter(pk__in=keys)}
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

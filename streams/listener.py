@@ -1,0 +1,155 @@
+"""The ear of the control plane: takes agents' messages in batches, applies them, tells browsers (RED-4).
+
+One asyncio loop: the reader only queues; the worker takes all that is queued and applies it in one turn of the
+database thread; the clock sweeps, pings and logs. Redis away: back-off and again, for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import redis.asyncio
+import structlog
+from channels.db import database_sync_to_async
+from django.db import DatabaseError
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from agent.protocol import UP_PATTERNS, ProtocolError, UpMessage, decode_up
+from fleet import pinging
+from kit.alive import say_alive
+from streams import progress
+from streams.converge import Sweep
+from streams.inbox import Inbox
+
+log = structlog.get_logger(__name__)
+SWEEP_S: Final = 5.0
+PING_S: Final = 30.0
+BATCH: Final = 500
+QUEUE: Final = 20_000
+LONGEST_PAUSE_S: Final = 15.0
+
+
+class Listener:
+    """`run` until `stop` is set. `counts` of the inbox and `malformed` tell how it goes."""
+
+    def __init__(self, url: str, *, reconnect: bool = True) -> None:
+        self.inbox = Inbox()
+        self.subscribed = asyncio.Event()
+        self._url = url
+        self._reconnect = reconnect
+        self._queue: asyncio.Queue[UpMessage] = asyncio.Queue(QUEUE)
+        self._sweep = Sweep(timezone.now())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Ends when `stop` is set (the batch in hand is finished), or when Redis goes and it may not reconnect."""
+        reader = asyncio.create_task(self._read_for_ever(), name="reader")
+        others = [
+            asyncio.create_task(self._work(), name="worker"),
+            asyncio.create_task(self._every(SWEEP_S, self._keep_time), name="sweep"),
+            asyncio.create_task(self._every(PING_S, self._ping), name="ping"),
+        ]
+        stopper = asyncio.create_task(stop.wait(), name="stop")
+        done, _ = await asyncio.wait([reader, stopper, *others], return_when=asyncio.FIRST_COMPLETED)
+        for task in (reader, stopper, *others):
+            task.cancel()
+        await asyncio.gather(reader, stopper, *others, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    # ---------------------------------------------------------------------------------------- reading
+
+    async def _read_for_ever(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._read()
+            except (RedisError, OSError) as error:
+                failures = 0 if self.subscribed.is_set() else failures + 1
+                self.subscribed.clear()
+                log.warning("listener.redis_lost", error=type(error).__name__, failures=failures)
+                if not self._reconnect:
+                    raise
+                await asyncio.sleep(pause_s(failures, random.random()))  # noqa: S311  (jitter)
+
+    async def _read(self) -> None:
+        client = redis.asyncio.Redis.from_url(self._url, health_check_interval=10, socket_connect_timeout=5)
+        async with client, client.pubsub() as pubsub:
+            await pubsub.psubscribe(*UP_PATTERNS)
+            while True:
+                message = await pubsub.get_message(timeout=1.0)
+                if message is None:
+                    continue
+                if message["type"] == "psubscribe":
+                    self.subscribed.set()
+                elif message["type"] == "pmessage":
+                    self._take(message)
+
+    def _take(self, raw: dict[str, Any]) -> None:
+        try:
+            message = decode_up(raw["channel"].decode(errors="replace"), raw["data"])
+        except ProtocolError as error:
+            self.inbox.counts["malformed"] += 1
+            log.warning("listener.malformed", channel=raw["channel"][:60], error=str(error))
+            return
+        if self._queue.full():
+            self._queue.get_nowait()
+            self.inbox.counts["dropped"] += 1
+        self._queue.put_nowait(message)
+
+    # ---------------------------------------------------------------------------------------- working
+
+    async def _work(self) -> None:
+        while True:
+            batch = [await self._queue.get()]
+            while not self._queue.empty() and len(batch) < BATCH:
+                batch.append(self._queue.get_nowait())
+            await asyncio.shield(self._apply(batch))
+
+    async def _apply(self, batch: list[UpMessage]) -> None:
+        try:
+            pokes = await database_sync_to_async(self.inbox.apply)(batch, timezone.now())
+        except DatabaseError as error:
+            log.error("listener.database_lost", error=str(error), messages=len(batch))
+            return
+        await self._tell(pokes)
+
+    async def _tell(self, pokes: set[progress.Poke]) -> None:
+        try:
+            await progress.send(pokes)
+        except (RedisError, OSError) as error:
+            log.warning("listener.browsers_not_told", error=type(error).__name__)
+
+    # ---------------------------------------------------------------------------------------- keeping time
+
+    async def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await job()
+            except (DatabaseError, RedisError, OSError) as error:
+                log.warning("listener.clock_failed", job=job.__name__, error=type(error).__name__)
+            await asyncio.sleep(seconds)
+
+    async def _keep_time(self) -> None:
+        await self._tell(await database_sync_to_async(self._sweep_now)(timezone.now()))
+
+    def _sweep_now(self, now: datetime) -> set[progress.Poke]:
+        say_alive("listener")
+        self.inbox.forget(now - timedelta(minutes=10))
+        with progress.collecting() as pokes:
+            self._sweep.run(now)
+        return pokes
+
+    async def _ping(self) -> None:
+        pinged = await database_sync_to_async(pinging.ping_reachable)(timezone.now())
+        log.info("listener.alive", vpses=pinged, queue=self._queue.qsize(), **self.inbox.counts)
+
+
+def pause_s(failures: int, jitter: float) -> float:
+    """Seconds before the next try: 0.5, 1, 2 … 15, with up to half of it taken off. `jitter` 0..1."""
+    whole = min(LONGEST_PAUSE_S, 0.5 * 2 ** min(failures, 10))
+    return float(whole * (1 - jitter / 2))

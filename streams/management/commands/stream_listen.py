@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from streams.listener import Listener
+
+
+class Command(BaseCommand):
+    help = "Takes the agents' messages, keeps the database true and the browsers told. Several may run at once."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--timeout", type=float, default=0, help="end after so many seconds; 0: never")
+        parser.add_argument("--reconnect", action="store_true", help="come back for ever when Redis is away")
+
+    def handle(self, *args: Any, timeout: float, reconnect: bool, **options: Any) -> None:
+        asyncio.run(listen(timeout, reconnect))
+
+
+async def listen(timeout_s: float, reconnect: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if timeout_s > 0:
+        loop.call_later(timeout_s, stop.set)
+    await Listener(settings.AGENT_REDIS_URL, reconnect=reconnect).run(stop)

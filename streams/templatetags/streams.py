@@ -1,0 +1,70 @@
+"""What templates ask about streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from django import template
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from streams import platforms
+from streams.lifecycle import Event
+from streams.models import DestinationState, Platform
+from streams.snapshot import Snapshot, TimelineRow
+
+register = template.Library()
+
+_EVENTS: Final[dict[str, Promise | str]] = {
+    Event.START: gettext_lazy("Start pressed"),
+    Event.LIVE: gettext_lazy("On air: the first bytes were taken"),
+    Event.STOP: gettext_lazy("Stop pressed"),
+    Event.STOPPED: gettext_lazy("Off air"),
+    Event.FAILED: gettext_lazy("Failed"),
+    Event.FORCED: gettext_lazy("Ended by an operator"),
+    Event.TIMED_OUT: gettext_lazy("Given up after too long a silence"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    words: str
+    tone: str
+
+
+@register.filter
+def platform_icon(platform: str) -> str:
+    """The name of the icon a platform is shown with."""
+    return platforms.known(platform).icon
+
+
+@register.filter
+def platform_name(platform: str) -> str:
+    return str(Platform(platform).label)
+
+
+@register.filter
+def event_words(row: TimelineRow) -> str:
+    """What happened, as a person would say it."""
+    return str(_EVENTS.get(row.event, row.event))
+
+
+@register.filter
+def bitrate(kbps: float | None) -> str:
+    """A rate as people write it: 850 kbit/s, 2.9 Mbit/s."""
+    if not kbps:
+        return "–"
+    return _("%(rate).1f Mbit/s") % {"rate": kbps / 1000} if kbps >= 1000 else _("%(rate)d kbit/s") % {"rate": kbps}
+
+
+@register.simple_tag
+def destination_count(snapshot: Snapshot) -> Count:
+    """How many destinations are live of those switched on; at rest, how many there are."""
+    enabled = [each for each in snapshot.destinations if each.enabled]
+    if snapshot.state.is_resting:
+        return Count(_("%(n)d destinations") % {"n": len(enabled)} if len(enabled) != 1 else _("1 destination"), "neutral")
+    live = sum(each.state is DestinationState.LIVE for each in enabled)
+    tone = "live" if live == len(enabled) else "warning" if live else "neutral"
+    return Count(_("%(live)d of %(all)d live") % {"live": live, "all": len(enabled)}, tone)

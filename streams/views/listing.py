@@ -1,0 +1,100 @@
+"""The list of one's streams."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET, require_POST
+
+from media_library.models import VideoFile
+from streams import actions, pages
+from streams.errors import Refused
+from streams.forms import FilterForm, ids
+from streams.models import Stream
+from streams.views.requests import Request, back
+
+PAGE_SIZE: Final = 50
+
+
+@login_required
+@require_GET
+def index(request: Request) -> HttpResponse:
+    context = _context(request)
+    if not context["total"]:
+        context["has_files"] = VideoFile.objects.of(request.user).playable().exists()
+    return render(request, "streams/list.html", context)
+
+
+@login_required
+@require_GET
+def rows(request: Request) -> HttpResponse:
+    """The same rows for a page whose socket is gone."""
+    return render(request, "streams/fragments/rows.html", {**_context(request), "oob": True})
+
+
+@login_required
+@require_POST
+def bulk(request: Request) -> HttpResponse:
+    """Starts or stops what is ticked; each for itself, and what was refused is said with its reason."""
+    verb = {"start": actions.start, "stop": actions.stop}.get(request.POST.get("do", ""))
+    chosen = Stream.objects.of(request.user).filter(pk__in=ids(request.POST.getlist("stream")))[:PAGE_SIZE]
+    if verb is None or not chosen:
+        messages.warning(request, _("Tick the streams first."))
+        return back(request)
+    done = 0
+    for stream in chosen:
+        try:
+            verb(stream, request.user)
+            done += 1
+        except Refused as refusal:
+            messages.error(request, f"«{stream.title}»: {refusal}")
+    _say(request, done, starting=verb is actions.start)
+    return back(request)
+
+
+def _say(request: Request, done: int, *, starting: bool) -> None:
+    if not done:
+        return
+    words = (
+        ngettext("%(n)d stream is starting.", "%(n)d streams are starting.", done)
+        if starting
+        else ngettext("%(n)d stream is stopping.", "%(n)d streams are stopping.", done)
+    )
+    messages.success(request, words % {"n": done})
+
+
+def _context(request: Request) -> dict[str, Any]:
+    form = FilterForm(request.GET)
+    mine = Stream.objects.of(request.user)
+    counts = dict(mine.order_by().values_list("status").annotate(Count("pk")))
+    page = Paginator(form.narrowed(mine.select_related("run")), PAGE_SIZE).get_page(request.GET.get("page"))
+    return {
+        "form": form,
+        "page": page,
+        "rows": pages.rows(list(page.object_list), timezone.now()),
+        "total": sum(counts.values()),
+        "states": _states(form, counts),
+        "is_narrowed": any(form.cleaned_data.get(name) for name in ("q", "state")),
+    }
+
+
+def _states(form: FilterForm, counts: dict[str, int]) -> list[dict[str, Any]]:
+    """The states to choose from, with how many there are of each."""
+    chosen = form.cleaned_data.get("state", "")
+    numbers = {name: sum(counts.get(each, 0) for each in group) for name, group in form.STATES.items()}
+    numbers[""] = sum(counts.values())
+    return [
+        {"value": value, "label": label, "number": numbers[value], "is_chosen": value == chosen}
+        for value, label in form.fields["state"].choices
+    ]
+
+
