@@ -15,11 +15,10 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.http import Http404
-from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
 from accounts.models import User
-from streams import access, progress, snapshot
+from streams import access, pages, progress
 from streams.access import Viewer
 from streams.models import Stream
 
@@ -139,25 +138,16 @@ class StreamsConsumer(PageConsumer):
 
 
 def render_page(viewer: Viewer, stream_id: int, language: str) -> str:
-    """The page's fragment; empty when the stream is gone."""
-    now = timezone.now()
+    """The page's live parts; empty when the stream is gone."""
     with translation.override(language), timezone.override(zone_of(viewer)):
-        stream = access.streams_seen_by(viewer).filter(pk=stream_id).first()
-        return _page(stream, snapshot.load(stream, now)) if stream else ""
-
-
-def _page(stream: Stream, shown: snapshot.Snapshot) -> str:
-    return render_to_string("streams/fragments/show.html", {"stream": stream, "snapshot": shown, "oob": True})
+        stream = access.streams_seen_by(viewer).select_related("run").filter(pk=stream_id).first()
+        return pages.show_html(stream, timezone.now()) if stream else ""
 
 
 def render_rows(viewer: Viewer, stream_ids: Iterable[int], language: str) -> str:
-    now = timezone.now()
     with translation.override(language), timezone.override(zone_of(viewer)):
-        streams = list(access.streams_seen_by(viewer).filter(pk__in=list(stream_ids)))
-        return "".join(
-            render_to_string("streams/fragments/row.html", {"stream": stream, "snapshot": shown, "oob": True})
-            for stream, shown in zip(streams, snapshot.snapshots_for(streams, now), strict=True)
-        )
+        streams = list(access.streams_seen_by(viewer).select_related("run").filter(pk__in=list(stream_ids)))
+        return pages.rows_html(streams, timezone.now())
 
 
 def _on_air_ids(user: User) -> set[int]:

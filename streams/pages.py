@@ -41,5 +41,9 @@ def rows(streams: Sequence[Stream], now: datetime) -> list[tuple[Stream, Snapsho
 
 def row_html(stream: Stream, now: datetime) -> str:
     """A stream's row of the list."""
-    [(_, snapshot)] = rows([stream], now)
-    return render_to_string("streams/fragments/row.html", {"stream": stream, "snapshot": snapshot, "oob": True})
+    return rows_html([stream], now)
+
+
+def rows_html(streams: Sequence[Stream], now: datetime) -> str:
+    """Rows of the list, each to be swapped in by its id."""
+    return render_to_string("streams/fragments/rows.html", {"rows": rows(streams, now), "oob": True})

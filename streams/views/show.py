@@ -105,4 +105,6 @@ def _done(request: Request, stream: Stream, verb: Callable[[], object]) -> HttpR
         return back(request)
     fresh = access.stream_of(request.user, stream.pk)
     html = pages.row_html if "row" in request.GET else pages.show_html
-    return HttpResponse(html(fresh, timezone.now()) + render_to_string("streams/fragments/notes.html", {}, request))
+    return HttpResponse(
+        html(fresh, timezone.now()) + render_to_string("streams/fragments/notes.html", {}, request)
+    )
