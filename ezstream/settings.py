@@ -172,6 +172,22 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if env.bool("REQUIRE_VERIFIED_EMAIL", default=False) else "optional"
 ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_FORMS = {
+    "signup": "accounts.forms.SignupForm",
+    "login": "accounts.forms.LoginForm",
+    "add_email": "accounts.forms.AddEmailForm",
+    "change_password": "accounts.forms.ChangePasswordForm",
+    "reset_password": "accounts.forms.ResetPasswordForm",
+    "reset_password_from_key": "accounts.forms.ResetPasswordKeyForm",
+    "reauthenticate": "accounts.forms.ReauthenticateForm",
+}
+# Failed sign-ins are limited by accounts.throttle: allauth's limit would lock an owner out with the attacker.
+ACCOUNT_RATE_LIMITS = {"login_failed": None, "login": "60/m/ip", "reset_password": "20/h/ip,5/h/key"}
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="EZStream <noreply@localhost>")
@@ -211,6 +227,8 @@ DOWNLOAD_URL_LIFETIME = timedelta(hours=24)
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES + 1024**2
 AGENT_MEDIA_URL = env.str("AGENT_MEDIA_URL", default=SITE_URL)
 """Where agents reach this control plane for files on its local disk."""
+USE_X_ACCEL = env.bool("USE_X_ACCEL", default=False)
+"""nginx sends the media itself: `location /protected-media/ { internal; alias MEDIA_ROOT/; }`."""
 FFMPEG = env.str("FFMPEG", default="ffmpeg")
 
 # ------------------------------------------------------------------------------------------------ streams
@@ -273,9 +291,11 @@ LOGGING = {
             "foreign_pre_chain": _SHARED_PROCESSORS,
             "processor": structlog.processors.JSONRenderer()
             if LOG_FORMAT == "json"
-            else structlog.dev.ConsoleRenderer(),
+            else structlog.dev.ConsoleRenderer(colors=False),
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]}},
+    # Django gives this logger a handler of its own under DEBUG: every line would come twice.
+    "loggers": {"django": {"handlers": [], "level": "INFO"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
 }

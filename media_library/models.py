@@ -80,6 +80,15 @@ class VideoFile(models.Model):
         return FileStatus(self.status)
 
     @property
+    def is_in_flight(self) -> bool:
+        """Whether its state will change by itself."""
+        return self.state in (FileStatus.UPLOADING, FileStatus.PROCESSING) or self.is_refreshing
+
+    @property
+    def is_refreshing(self) -> bool:
+        return self.state is FileStatus.COMPLETED and self.processed_at is None
+
+    @property
     def resolution(self) -> str:
         return f"{self.width}×{self.height}" if self.width and self.height else ""
 
@@ -92,12 +101,21 @@ class Upload(models.Model):
     file = models.OneToOneField(VideoFile, on_delete=models.CASCADE, related_name="upload")
     length = models.BigIntegerField()
     offset = models.BigIntegerField(default=0)
+    last_modified = models.BigIntegerField(null=True)
+    """The file's own date in ms since 1970, by the browser: picked again, the same file goes on."""
     created_at = models.DateTimeField(auto_now_add=True)
     touched_at = models.DateTimeField(auto_now=True, db_index=True)
 
     class Meta:
         verbose_name = _("upload")
         verbose_name_plural = _("uploads")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @property
+    def percent(self) -> int:
+        return self.offset * 100 // self.length
 
 
 class Deletion(models.Model):
@@ -108,3 +126,10 @@ class Deletion(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     tries = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        verbose_name = _("pending deletion")
+        verbose_name_plural = _("pending deletions")
+
+    def __str__(self) -> str:
+        return self.stored_name

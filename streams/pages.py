@@ -1,6 +1,6 @@
 """What the pages of streams are rendered from, the same by GET, by poll and by socket.
 
-`show_html` and `row_html` need no request: forms and their tokens stand on the page, outside the fragments.
+`show_html` and `rows_html` need no request: forms and their tokens stand on the page, outside the fragments.
 """
 
 from __future__ import annotations
@@ -37,11 +37,6 @@ def show_html(stream: Stream, now: datetime) -> str:
 
 def rows(streams: Sequence[Stream], now: datetime) -> list[tuple[Stream, Snapshot]]:
     return list(zip(streams, snapshots_for(streams, now), strict=True))
-
-
-def row_html(stream: Stream, now: datetime) -> str:
-    """A stream's row of the list."""
-    return rows_html([stream], now)
 
 
 def rows_html(streams: Sequence[Stream], now: datetime) -> str:

@@ -56,9 +56,7 @@ def bitrate(kbps: float | None) -> str:
     """A rate as people write it: 850 kbit/s, 2.9 Mbit/s."""
     if not kbps:
         return "–"
-    return (
-        _("%(rate).1f Mbit/s") % {"rate": kbps / 1000} if kbps >= 1000 else _("%(rate)d kbit/s") % {"rate": kbps}
-    )
+    return _("%(rate).1f Mbit/s") % {"rate": kbps / 1000} if kbps >= 1000 else _("%(rate)d kbit/s") % {"rate": kbps}
 
 
 @register.simple_tag

@@ -70,9 +70,7 @@ def stream(owner: User, title: str = "Channel", files: int = 2, outputs: int = 2
 
 
 def spec(owner: User, **fields) -> StreamSpec:
-    whole = StreamSpec(
-        title="Channel", file_ids=(file(owner).pk,), outputs=(OutputSpec(destination(owner).pk),)
-    )
+    whole = StreamSpec(title="Channel", file_ids=(file(owner).pk,), outputs=(OutputSpec(destination(owner).pk),))
     return replace(whole, **fields)
 
 

@@ -104,7 +104,6 @@ def _done(request: Request, stream: Stream, verb: Callable[[], object]) -> HttpR
     if not request.htmx:
         return back(request)
     fresh = access.stream_of(request.user, stream.pk)
-    html = pages.row_html if "row" in request.GET else pages.show_html
-    return HttpResponse(
-        html(fresh, timezone.now()) + render_to_string("streams/fragments/notes.html", {}, request)
-    )
+    now = timezone.now()
+    html = pages.rows_html([fresh], now) if "row" in request.GET else pages.show_html(fresh, now)
+    return HttpResponse(html + render_to_string("streams/fragments/notes.html", {}, request))

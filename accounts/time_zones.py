@@ -1,0 +1,48 @@
+"""Which time zone somebody's times are shown in."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
+from typing import Final
+from urllib.parse import unquote
+
+from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+COOKIE: Final = "time_zone"
+"""Set by static/js/page.js to what the browser says, percent-encoded."""
+
+Choices = list[tuple[str | Promise, Iterable[tuple[str, str | Promise]] | str | Promise]]
+
+
+@cache
+def names() -> frozenset[str]:
+    """The zones people choose from: places, and UTC."""
+    places = {name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/")}
+    return frozenset(places | {"UTC"})
+
+
+def known(name: str) -> str:
+    """The name when it is a zone we know, else nothing."""
+    return name if name in names() or name in zoneinfo.available_timezones() else ""
+
+
+def of_browser(request: HttpRequest) -> str:
+    return known(unquote(request.COOKIES.get(COOKIE, "")))
+
+
+def zone(name: str) -> zoneinfo.ZoneInfo:
+    return zoneinfo.ZoneInfo(known(name) or "UTC")
+
+
+def choices() -> Choices:
+    """All zones grouped by their part of the world, for a select."""
+    groups: dict[str, list[tuple[str, str | Promise]]] = defaultdict(list)
+    for name in sorted(names() - {"UTC"}):
+        part, _slash, place = name.partition("/")
+        groups[part].append((name, place.replace("_", " ")))
+    return [("", _("As the browser says")), ("UTC", "UTC"), *groups.items()]

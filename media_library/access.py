@@ -1,0 +1,40 @@
+"""Looking things up through their owner: the only place of this app that fetches by id."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.http import Http404
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from media_library.models import FileStatus, Upload, VideoFile
+
+
+def file_of(user: User, file_id: int) -> VideoFile:
+    """A file of this user. Somebody else's does not exist (404)."""
+    file = VideoFile.objects.of(user).filter(pk=file_id).select_related("upload").first()
+    if file is None:
+        raise Http404(_("You have no such video."))
+    return file
+
+
+def upload_of(user: User, upload_id: uuid.UUID) -> Upload:
+    upload = Upload.objects.filter(owner=user, pk=upload_id).select_related("file").first()
+    if upload is None:
+        raise Http404(_("There is no such upload."))
+    return upload
+
+
+def file_for_agent(file_id: int) -> VideoFile:
+    """The file a signed URL names. Not through an owner: the signature is the permission."""
+    file = VideoFile.objects.playable().filter(pk=file_id).first()
+    if file is None:
+        raise Http404(_("The file was deleted."))
+    return file
+
+
+def open_uploads(user: User) -> list[Upload]:
+    """Uploads of this user that wait for bytes, newest first."""
+    rows = Upload.objects.filter(owner=user, file__status=FileStatus.UPLOADING)
+    return list(rows.select_related("file").order_by("-created_at"))
