@@ -64,7 +64,9 @@ def destination_count(snapshot: Snapshot) -> Count:
     """How many destinations are live of those switched on; at rest, how many there are."""
     enabled = [each for each in snapshot.destinations if each.enabled]
     if snapshot.state.is_resting:
-        return Count(_("%(n)d destinations") % {"n": len(enabled)} if len(enabled) != 1 else _("1 destination"), "neutral")
+        return Count(
+            _("%(n)d destinations") % {"n": len(enabled)} if len(enabled) != 1 else _("1 destination"), "neutral"
+        )
     live = sum(each.state is DestinationState.LIVE for each in enabled)
     tone = "live" if live == len(enabled) else "warning" if live else "neutral"
     return Count(_("%(live)d of %(all)d live") % {"live": live, "all": len(enabled)}, tone)
