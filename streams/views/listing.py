@@ -96,5 +96,3 @@ def _states(form: FilterForm, counts: dict[str, int]) -> list[dict[str, Any]]:
         {"value": value, "label": label, "number": numbers[value], "is_chosen": value == chosen}
         for value, label in form.fields["state"].choices
     ]
-
-
