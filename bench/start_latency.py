@@ -106,7 +106,8 @@ def published(url: str, channel: str, match: Callable[[dict[str, Any]], bool]) -
 WATCH_STATE: Final = """() => {
   window.onAirAt = null;
   const look = () => {
-    if (window.onAirAt === null && document.querySelector('#stream-state.tone-live')) window.onAirAt = Date.now() / 1000;
+    const live = document.querySelector('#stream-state.tone-live');
+    if (live && window.onAirAt === null) window.onAirAt = Date.now() / 1000;
   };
   new MutationObserver(look).observe(document.body, {subtree: true, childList: true, attributes: true});
 }"""
