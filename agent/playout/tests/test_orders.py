@@ -1,5 +1,6 @@
 """Orders on the control socket, and what really happens then."""
 
+import contextlib
 import json
 import os
 import signal
@@ -250,3 +251,18 @@ def test_the_key_is_nowhere_to_be_read(server: NginxRtmp, tmp_path: Path) -> Non
     assert not [text for text in shown if canary.encode() in text]
     for name in ("status.json", "exit.json", "playout.lock"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_a_log_nobody_reads_holds_up_nothing(place: dict, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    with RunningPlayout(tmp_path, items(*LONG), [place], stderr=writer) as playout:
+        playout.wait_for_state(1, "live")
+        playout.order("stop")
+        assert playout.exit(2)["reason"] == "stopped"
+    os.close(reader)
+    os.close(writer)
