@@ -142,14 +142,16 @@ def _broken(tmp_path: Path) -> dict[str, Path]:
 def test_bad_files_are_skipped_and_said(server: NginxRtmp, place: dict, tmp_path: Path) -> None:
     broken = _broken(tmp_path)
     entries = items(*broken.values(), clip("a"))
+    entries.append(item(8, "/a\0b"))
     entries.append(item(9, "/nowhere", failed="the moov atom is missing"))
     with RunningPlayout(tmp_path, entries, [place], loop=False) as playout:
         end = playout.exit(15)
     reasons = {each["file_id"]: each["reason"] for each in end["status"]["skipped"]}
     assert (end["code"], end["reason"]) == (0, "finished")
-    assert reasons.keys() == {1, 2, 3, 5, 9}, "all but the cut file, which plays as far as it goes"
+    assert reasons.keys() == {1, 2, 3, 5, 8, 9}, "all but the cut file, which plays as far as it goes"
     assert "damaged at byte" in reasons[3]
     assert "No such file" in reasons[5]
+    assert "internal error" in reasons[8]
     got = _recorded(server, place)
     assert min(got.gaps(VIDEO)) >= 0
     assert len(got.payloads(VIDEO)) >= 90
