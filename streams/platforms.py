@@ -94,7 +94,7 @@ KNOWN: Final[tuple[Known, ...]] = (
     Known(
         platform=Platform.CUSTOM,
         key_help=_(
-            "Ask whoever runs the server. It is the last part of the address, or the «stream name» in other software."
+            "Ask whoever runs the server. Other software calls it «stream name», or puts it last in the address."
         ),
         limits=(_("An address that starts with rtmp:// or rtmps://, without the key."),),
     ),

@@ -32,7 +32,7 @@ def apply(ids: list[int], order: str) -> list[int]:
 
 
 def _swapped(ids: list[int], one: int, other: int) -> list[int]:
-    if not (0 <= min(one, other) and max(one, other) < len(ids)):
+    if not (min(one, other) >= 0 and max(one, other) < len(ids)):
         return ids
     changed = list(ids)
     changed[one], changed[other] = changed[other], changed[one]

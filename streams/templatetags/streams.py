@@ -8,7 +8,7 @@ from typing import Final
 from django import template
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from streams import platforms
 from streams.lifecycle import Event
@@ -56,7 +56,9 @@ def bitrate(kbps: float | None) -> str:
     """A rate as people write it: 850 kbit/s, 2.9 Mbit/s."""
     if not kbps:
         return "–"
-    return _("%(rate).1f Mbit/s") % {"rate": kbps / 1000} if kbps >= 1000 else _("%(rate)d kbit/s") % {"rate": kbps}
+    if kbps >= 1000:
+        return _("%(rate).1f Mbit/s") % {"rate": kbps / 1000}
+    return _("%(rate)d kbit/s") % {"rate": kbps}
 
 
 @register.simple_tag
@@ -64,9 +66,8 @@ def destination_count(snapshot: Snapshot) -> Count:
     """How many destinations are live of those switched on; at rest, how many there are."""
     enabled = [each for each in snapshot.destinations if each.enabled]
     if snapshot.state.is_resting:
-        return Count(
-            _("%(n)d destinations") % {"n": len(enabled)} if len(enabled) != 1 else _("1 destination"), "neutral"
-        )
+        words = ngettext("%(n)d destination", "%(n)d destinations", len(enabled))
+        return Count(words % {"n": len(enabled)}, "neutral")
     live = sum(each.state is DestinationState.LIVE for each in enabled)
     tone = "live" if live == len(enabled) else "warning" if live else "neutral"
     return Count(_("%(live)d of %(all)d live") % {"live": live, "all": len(enabled)}, tone)

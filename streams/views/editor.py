@@ -6,6 +6,7 @@ script does the same in place.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 from django.contrib import messages
@@ -70,10 +71,8 @@ def _after(data: QueryDict, order: str) -> dict[str, Any]:
     """What was typed, with one order applied to the playlist."""
     initial = typed(data)
     if order != "search":
-        try:
+        with suppress(playlist.BadOrderError):  # an unknown button: the page as it was
             initial["files"] = playlist.apply(initial["files"], order)
-        except playlist.BadOrderError:
-            pass  # an unknown button: show the page as it was
     return initial
 
 

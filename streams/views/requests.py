@@ -1,9 +1,9 @@
 """What our views are handed."""
 
-from django_htmx.middleware import HtmxDetails
 from django.http import HttpRequest, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
+from django_htmx.middleware import HtmxDetails
 
 from accounts.models import User
 

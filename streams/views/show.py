@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from streams import access, actions, pages
 from streams.errors import Refused
+from streams.hanging import force_stop_hanging
 from streams.models import Stream
 from streams.views.requests import Request, back
 
@@ -24,7 +25,10 @@ from streams.views.requests import Request, back
 @require_GET
 def page(request: Request, pk: int) -> HttpResponse:
     stream = access.stream_of(request.user, pk)
-    return render(request, "streams/show.html", pages.show_context(stream, timezone.now()))
+    now = timezone.now()
+    if not stream.state.is_resting and force_stop_hanging(now=now):
+        stream = access.stream_of(request.user, pk)
+    return render(request, "streams/show.html", pages.show_context(stream, now))
 
 
 @login_required
