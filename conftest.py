@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -29,6 +31,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _empty_cache() -> None:
     """Limits counted in the cache must not leak from one test into the next."""
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _shipped_packages(request: pytest.FixtureRequest) -> None:
+    """Tests with transactions of their own end by emptying every table; what migrations ship is put back first."""
+    marker = request.node.get_closest_marker("django_db")
+    own_transactions = marker is not None and marker.kwargs.get("transaction", False)
+    if own_transactions or {"transactional_db", "live_server"} & set(request.fixturenames):
+        request.getfixturevalue("transactional_db")
+        import_module("accounts.migrations.0002_shipped_packages").ship(apps, None)
 
 
 def make_user(email: str, name: str, **fields: object) -> User:
