@@ -77,7 +77,8 @@ class RedisLink:
     async def close(self, within: float = 1.0) -> None:
         """Gives what is still to be said a moment, then ends."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._silent.wait(), within)
+            async with asyncio.timeout(within):
+                await self._silent.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -190,8 +191,10 @@ class RedisLink:
         wait = COALESCE_SECONDS if self._beat_now else HEARTBEAT_SECONDS
         left = last_beat + wait - time.monotonic()
         if left > 0:
+            # Not wait_for: on Python 3.11 it may swallow a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._work.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._work.wait()
 
     async def _publish_outbox(self, client: aioredis.Redis) -> None:
         while self._outbox:
