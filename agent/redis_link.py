@@ -56,11 +56,14 @@ class RedisLink:
         vps_id: int,
         on_command: Callable[[Command], None],
         make_heartbeat: Callable[[], Heartbeat],
+        on_bug: Callable[[], None],
     ) -> None:
+        """`on_bug` is called when it broke by anything but its connection: it will not work again."""
         self._url = url
         self._vps_id = vps_id
         self._on_command = on_command
         self._make_heartbeat = make_heartbeat
+        self._on_bug = on_bug
         self._outbox: deque[UpMessage] = deque()
         self._work = asyncio.Event()
         self._silent = asyncio.Event()
@@ -72,7 +75,14 @@ class RedisLink:
 
     def start(self) -> None:
         for name, work in (("commands", self._listen_once), ("messages", self._speak_once)):
-            self._tasks.append(asyncio.create_task(self._for_ever(name, work), name=name))
+            task = asyncio.create_task(self._for_ever(name, work), name=name)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.critical("the Redis link broke: %s", task.get_name(), exc_info=task.exception())
+            self._on_bug()
 
     async def close(self, within: float = 1.0) -> None:
         """Gives what is still to be said a moment, then ends."""

@@ -1,5 +1,7 @@
 """Looking after real child processes: they begin, are adopted, are asked, made to go, and seen to go."""
 
+# ruff: noqa: ASYNC110, ASYNC222, ASYNC240 - waiting for conditions of real processes
+
 import asyncio
 import contextlib
 import os
