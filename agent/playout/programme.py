@@ -107,6 +107,11 @@ class Programme:
     def playable(self, item: Item) -> bool:
         return item.playable and item.file_id not in self._failures
 
+    def why_not(self, item: Item) -> str:
+        """Why an item that is not playable is not."""
+        failure = self._failures.get(item.file_id)
+        return item.failed or (failure.reason if failure else "the item is not ready yet")
+
     def spent(self, item: Item) -> bool:
         return item.failed is not None or item.file_id in self._failures
 
@@ -218,10 +223,10 @@ class Programme:
 
 
 def _stat(path: str) -> tuple[int, int]:
-    """(size, time of change in ns), (-1, -1) where there is no file."""
+    """(size, time of change in ns), (-1, -1) where there is no file, or no file can be."""
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return -1, -1
     return found.st_size, found.st_mtime_ns
 
