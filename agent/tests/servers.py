@@ -78,6 +78,11 @@ class FileServer:
         return f"http://{self.host}{path}"
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that go in the middle are what these tests are about."""
+
+
 @contextlib.contextmanager
 def file_server() -> Iterator[FileServer]:
     world = FileServer()
@@ -144,7 +149,7 @@ def file_server() -> Iterator[FileServer]:
             with contextlib.suppress(ConnectionError, ValueError):
                 super().finish()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     world.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -1,11 +1,12 @@
 """Looking after real child processes: they begin, are adopted, are asked, made to go, and seen to go."""
 
-# ruff: noqa: ASYNC110, ASYNC222, ASYNC240 - waiting for conditions of real processes
+# ruff: noqa: ASYNC110, ASYNC240 - waiting for conditions of real processes
 
 import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +23,7 @@ class Scene:
     def __init__(self, tmp_path: Path, command: tuple[str, ...] = FAKE, manners: str = "") -> None:
         self.events: list[Event] = []
         self.supervisor = Supervisor(tmp_path, self.events.append, command)
+        self.children: list[subprocess.Popen[bytes]] = []
         self.run_dir = tmp_path / "r1"
         self.run_dir.mkdir(exist_ok=True)
         if manners:
@@ -39,8 +41,12 @@ class Scene:
     def pid(self) -> int:
         return self.of(PlayoutStarted)[-1].pid
 
-    async def begin(self, **more) -> int:
-        self.supervisor.spawn(1, "r1", resume=more.get("resume", False))
+    def spawn(self, *, resume: bool = False) -> None:
+        self.supervisor.spawn(1, "r1", resume=resume)
+        self.children += [each.child for each in self.supervisor._playouts.values() if each.child]
+
+    async def begin(self, *, resume: bool = False) -> int:
+        self.spawn(resume=resume)
         await self.until(lambda: self.of(PlayoutStatus))
         return self.pid
 
@@ -52,10 +58,9 @@ async def scene(tmp_path: Path, **more) -> AsyncIterator[Scene]:
         yield it
     finally:
         await it.supervisor.let_go()
-        for started in it.of(PlayoutStarted):
-            with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                os.kill(started.pid, signal.SIGKILL)
-                os.waitpid(started.pid, 0)
+        for child in it.children:
+            child.kill()
+            child.wait()
 
 
 def test_a_playout_is_a_session_of_its_own_with_its_words_in_its_log(tmp_path: Path) -> None:
@@ -89,7 +94,7 @@ def test_what_it_says_at_its_end_is_heard(tmp_path: Path) -> None:
     async def run() -> None:
         async with scene(tmp_path, manners="finishes") as it:
             (it.run_dir / "exit.json").write_text('{"code": 0, "reason": "stopped"}')
-            it.supervisor.spawn(1, "r1", resume=False)
+            it.spawn()
             await it.until(lambda: it.of(PlayoutExited))
             assert it.of(PlayoutExited)[0].reason == "finished"
 
@@ -99,7 +104,7 @@ def test_what_it_says_at_its_end_is_heard(tmp_path: Path) -> None:
 def test_one_that_cannot_begin_is_an_exit(tmp_path: Path) -> None:
     async def run() -> None:
         async with scene(tmp_path, command=("/nonexistent/python",)) as it:
-            it.supervisor.spawn(1, "r1", resume=False)
+            it.spawn()
             assert it.events == [
                 PlayoutExited(1, "r1", None, "it could not be started (No such file or directory)")
             ]
@@ -121,7 +126,7 @@ def test_asked_to_stop_it_stops(tmp_path: Path) -> None:
 def test_asked_to_stop_before_it_listens_it_goes_too(tmp_path: Path) -> None:
     async def run() -> None:
         async with scene(tmp_path, command=(sys.executable, "-c", "import signal; signal.pause()")) as it:
-            it.supervisor.spawn(1, "r1", resume=False)
+            it.spawn()
             it.supervisor.ask_to_stop("r1")
             await it.until(lambda: it.of(PlayoutExited), 2.0)
 
@@ -147,7 +152,7 @@ def test_a_plan_is_told_also_when_it_was_written_before_anybody_listened(tmp_pat
         async with scene(tmp_path) as it:
             it.supervisor.write_plan("r1", {"items": []})
             assert (it.run_dir / "plan.json").stat().st_mode & 0o777 == 0o600
-            it.supervisor.spawn(1, "r1", resume=False)
+            it.spawn()
             it.supervisor.write_plan("r1", {"items": [1]})
             reloads = it.run_dir / "reloads"
             await it.until(reloads.exists)
