@@ -6,6 +6,7 @@ between the state before and after, so none can be forgotten.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -185,9 +186,10 @@ class Turn:
             self.put(replace(new, told="downloading"))
 
     def _hold(self, first: list[Action]) -> None:
-        def keys(runs: dict[int, Run] | State) -> frozenset[str]:
-            held = runs.runs if isinstance(runs, State) else runs
-            return frozenset(key for run in held.values() for key in run.keys)
+        keys = _keys(self.runs)
+        if keys != _keys(self.before.runs):
+            first.insert(0, Hold(keys))
 
-        if self.before.runs is not self.runs and keys(self.runs) != keys(self.before):
-            first.insert(0, Hold(keys(self.runs)))
+
+def _keys(runs: Mapping[int, Run]) -> frozenset[str]:
+    return frozenset(key for run in runs.values() for key in run.keys)
