@@ -85,7 +85,7 @@ def _change(turn: Turn, held: Run, order: Order) -> None:
     if reason:
         turn.note("warning", f"update refused: {reason}", held)
         return
-    gone = set(held.keys) - set(Run(order=order, begun_at=0).keys)
+    gone = set(held.files) - set(order.files)
     run = turn.put(replace(held, order=order))
     media.let_go(turn, gone, keep=True)
     media.obtain(turn, run)
@@ -149,14 +149,14 @@ def end(turn: Turn, run: Run, verdict: Verdict) -> None:
         turn.end_as(run.order, verdict)
     if run.successor is not None and turn.leaving_since is None:
         begin(turn, run.successor)
-    media.let_go(turn, set(run.keys), keep=run.config.keep_files_after_stop)
+    media.let_go(turn, set(run.files), keep=run.config.keep_files_after_stop)
 
 
 def fail_if_hopeless(turn: Turn, stream_id: int) -> None:
     run = turn.runs.get(stream_id)
     if run is None or run.stopping_since is not None:
         return
-    reasons = [report.failure(run, turn.media, key) for key in run.keys]
+    reasons = [report.failure(turn.media, key, item) for key, item in run.files.items()]
     if all(reasons):
         words = "none of the files can be played" if len(reasons) > 1 else "the file cannot be played"
         stop_run(turn, run, Verdict(status="ERROR", message=f"{words}: {reasons[0]}"))

@@ -6,8 +6,8 @@ between the state before and after, so none can be forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from operator import is_not
 from typing import Final
 
 from agent import report
@@ -57,7 +57,7 @@ class Turn:
         return next((run for run in self.runs.values() if run.run_id == run_id), None)
 
     def holders(self, key: str) -> list[Run]:
-        return [run for run in self.runs.values() if key in run.keys]
+        return [run for run in self.runs.values() if key in run.files]
 
     def progress(self, run: Run, stage: str, percent: int, message: str) -> None:
         self.do(
@@ -149,6 +149,8 @@ class Turn:
         self._follow_progress(same, new)
 
     def _follow_plan(self, old: Run | None, new: Run, first: list[Action], last: list[Action]) -> None:
+        if old is not None and old.order is new.order and self.media == self.before.media:
+            return
         plan = report.plan_of(new, self.media)
         if old is None or report.plan_of(old, self.before.media) != plan:
             # Before a spawn the plan must lie there; otherwise after what the handlers asked for.
@@ -186,10 +188,7 @@ class Turn:
             self.put(replace(new, told="downloading"))
 
     def _hold(self, first: list[Action]) -> None:
-        keys = _keys(self.runs)
-        if keys != _keys(self.before.runs):
-            first.insert(0, Hold(keys))
-
-
-def _keys(runs: Mapping[int, Run]) -> frozenset[str]:
-    return frozenset(key for run in runs.values() for key in run.keys)
+        orders = [run.order for run in self.runs.values()]
+        before = [run.order for run in self.before.runs.values()]
+        if len(orders) != len(before) or any(map(is_not, orders, before)):
+            first.insert(0, Hold(frozenset(key for order in orders for key in order.files)))
