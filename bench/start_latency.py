@@ -122,7 +122,7 @@ def event_to_browser(bench: Bench, page: Page) -> float:
     url = bench.product.env["REDIS_URL"]
     with published(url, "stream-status:*", lambda body: body["status"] == "STREAMING") as times:
         bench.start()
-        page.wait_for_function("window.onAirAt !== null", timeout=20_000)
+        page.wait_for_selector("#stream-state.tone-live", timeout=20_000)
     return float(page.evaluate("window.onAirAt")) - times[0]
 
 
