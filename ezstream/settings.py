@@ -291,9 +291,11 @@ LOGGING = {
             "foreign_pre_chain": _SHARED_PROCESSORS,
             "processor": structlog.processors.JSONRenderer()
             if LOG_FORMAT == "json"
-            else structlog.dev.ConsoleRenderer(),
+            else structlog.dev.ConsoleRenderer(colors=False),
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]}},
+    # Django gives this logger a handler of its own under DEBUG: every line would come twice.
+    "loggers": {"django": {"handlers": [], "level": "INFO"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
 }

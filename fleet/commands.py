@@ -14,9 +14,7 @@ _TIMEOUT_S = 5.0
 
 @cache
 def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.AGENT_REDIS_URL, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
-    )
+    return redis.Redis.from_url(settings.AGENT_REDIS_URL, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
 
 
 def publish(vps_id: int, command: Command) -> int:

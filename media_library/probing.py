@@ -34,9 +34,7 @@ def judge(facts: Facts, file_size: int, max_short_side: int | None) -> None:
     if not facts.video_codec:
         raise Unfit(_("There is no picture in this file, only sound."))
     if facts.video_codec not in CODECS:
-        raise Unfit(
-            _("The picture is coded as %(codec)s. Use H.264 (or HEVC).") % {"codec": facts.video_codec.upper()}
-        )
+        raise Unfit(_("The picture is coded as %(codec)s. Use H.264 (or HEVC).") % {"codec": facts.video_codec.upper()})
     if facts.frames == 0 or facts.width == 0 or facts.height == 0:
         raise Unfit(_("There is not a single picture in this file."))
     if facts.last_byte > file_size:

@@ -29,7 +29,18 @@ def command(source: Path, at_s: float, target: Path) -> list[str]:
     fit = f"scale={WIDTH}:{WIDTH}:force_original_aspect_ratio=decrease:force_divisible_by=2"
     return [
         *(settings.FFMPEG, "-nostdin", "-hide_banner", "-v", "error", "-y"),
-        *("-protocol_whitelist", "file,pipe", "-threads", "1", "-ss", f"{at_s:.3f}", "-f", "mov", "-i", str(source)),
+        *(
+            "-protocol_whitelist",
+            "file,pipe",
+            "-threads",
+            "1",
+            "-ss",
+            f"{at_s:.3f}",
+            "-f",
+            "mov",
+            "-i",
+            str(source),
+        ),
         *("-map", "0:v:0", "-vf", f"thumbnail=25,{fit}", "-frames:v", "1"),
         *("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "4", "-f", "image2", "-update", "1", str(target)),
     ]

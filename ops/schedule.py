@@ -49,7 +49,5 @@ JOBS: Final = (
         every=timedelta(minutes=10),
     ),
     Periodic(name="clean progress", call="streams.hanging.clean_progress", daily_at=time(2, 0)),
-    Periodic(
-        name="forget dead processes", call="ops.processes.forget_dead", takes_now=True, every=timedelta(hours=1)
-    ),
+    Periodic(name="forget dead processes", call="ops.processes.forget_dead", takes_now=True, every=timedelta(hours=1)),
 )

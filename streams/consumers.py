@@ -138,18 +138,16 @@ class StreamsConsumer(PageConsumer):
 
 
 def render_page(viewer: Viewer, stream_id: int, language: str) -> str:
-    """The page's fragment; empty when the stream is gone."""
-    now = timezone.now()
+    """The page's live parts; empty when the stream is gone."""
     with translation.override(language), timezone.override(zone_of(viewer)):
         stream = access.streams_seen_by(viewer).select_related("run").filter(pk=stream_id).first()
-        return pages.show_html(stream, now) if stream else ""
+        return pages.show_html(stream, timezone.now()) if stream else ""
 
 
 def render_rows(viewer: Viewer, stream_ids: Iterable[int], language: str) -> str:
-    now = timezone.now()
     with translation.override(language), timezone.override(zone_of(viewer)):
         streams = list(access.streams_seen_by(viewer).select_related("run").filter(pk__in=list(stream_ids)))
-        return pages.rows_html(streams, now)
+        return pages.rows_html(streams, timezone.now())
 
 
 def _on_air_ids(user: User) -> set[int]:

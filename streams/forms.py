@@ -41,9 +41,7 @@ class StreamForm(forms.Form):
         help_text=_("Only you see it."),
         widget=forms.Textarea(attrs={"class": "form-control", "rows": 2}),
     )
-    files = IdsField(
-        label=_("Playlist"), error_messages={"required": _("Add at least one video to the playlist.")}
-    )
+    files = IdsField(label=_("Playlist"), error_messages={"required": _("Add at least one video to the playlist.")})
     order = forms.ChoiceField(
         label=_("Order"),
         choices=Order.choices,
@@ -194,9 +192,7 @@ class FilterForm(forms.Form):
         label=_("Search"),
         required=False,
         max_length=100,
-        widget=forms.TextInput(
-            attrs={"type": "search", "class": "form-control", "placeholder": _("Search by title")}
-        ),
+        widget=forms.TextInput(attrs={"type": "search", "class": "form-control", "placeholder": _("Search by title")}),
     )
     state = forms.ChoiceField(
         label=_("State"),

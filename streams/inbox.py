@@ -105,9 +105,7 @@ class Inbox:
         run = self._current(message.run_id, message.stream_id, message.vps_id, None)
         if run is not None and run.stream.state is Status.STARTING:
             words = mask(message.message)
-            progress.record(
-                run.stream_id, run.stream.owner_id, run.pk, message.stage, message.progress, words, now
-            )
+            progress.record(run.stream_id, run.stream.owner_id, run.pk, message.stage, message.progress, words, now)
 
     # ---------------------------------------------------------------------------------------- a VPS's
 

@@ -69,9 +69,7 @@ TRANSITIONS: Final[dict[tuple[Status, Event], Status]] = {
     (STOPPING, Event.TIMED_OUT): INACTIVE,
 }
 
-TIMEOUTS: Final[dict[Status, timedelta]] = {
-    Status(status): limit for status, limit in settings.STREAM_TIMEOUTS.items()
-}
+TIMEOUTS: Final[dict[Status, timedelta]] = {Status(status): limit for status, limit in settings.STREAM_TIMEOUTS.items()}
 """How long each non-resting state may last without a sign of life before TIMED_OUT is fired (STR-2)."""
 
 END_REASONS: Final[dict[tuple[Status, Event], EndReason]] = {

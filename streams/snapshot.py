@@ -240,9 +240,7 @@ def _next_titles(items: list[PlaylistItem], report: dict[str, Any]) -> tuple[str
 def _skipped(items: list[PlaylistItem], report: dict[str, Any]) -> tuple[str, ...]:
     titles = {item.pk: item.file.title for item in items}
     return tuple(
-        f"{titles[row['item_id']]}: {row['reason']}"
-        for row in report.get("skipped", ())
-        if row["item_id"] in titles
+        f"{titles[row['item_id']]}: {row['reason']}" for row in report.get("skipped", ()) if row["item_id"] in titles
     )
 
 

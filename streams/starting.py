@@ -94,8 +94,7 @@ def _refuse_private_places(run: Run) -> None:
     for output in run.stream.outputs.select_related("destination").filter(enabled=True):
         if leads_inside(urlsplit(output.destination.url).hostname or ""):
             raise CannotStart(
-                _("«%(name)s» leads inside a private network. Change its address.")
-                % {"name": output.destination.name}
+                _("«%(name)s» leads inside a private network. Change its address.") % {"name": output.destination.name}
             )
 
 

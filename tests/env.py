@@ -1,4 +1,4 @@
-"""The environment tests run in, as a pytest plugin (loaded before Django's settings).
+"""The environment tests run in, and their house rules, as a pytest plugin (loaded before Django's settings).
 
 Each pytest process has a Redis of its own (the embedded Valkey on a unix socket) and a directory for files.
 `DATABASE_URL`, when set by the caller, is kept: that is how the same tests meet PostgreSQL.
@@ -11,9 +11,12 @@ import base64
 import os
 import shutil
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
-from kit.valkey import Valkey
+import pytest
+
+from lab.valkey import Valkey
 
 _HOME = Path(tempfile.mkdtemp(prefix="ezt-"))
 _REDIS = Valkey(_HOME / "valkey")
@@ -43,3 +46,21 @@ def _prepare() -> None:
 
 
 _prepare()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `postgres` need one: without a DATABASE_URL that names it they are deselected."""
+    if os.environ.get("DATABASE_URL", "").startswith("postgres"):
+        return
+    deselected = [item for item in items if item.get_closest_marker("postgres")]
+    items[:] = [item for item in items if item not in deselected]
+    config.hook.pytest_deselected(items=deselected)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI nothing is skipped: what cannot run there has failed."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+    return report

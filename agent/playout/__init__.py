@@ -1,0 +1,41 @@
+"""The playout: the process that is on air for one stream.
+
+Started by the agent as ``python -m agent.playout [--resume] RUN_DIR`` in a session of its own; it outlives
+its agent. Standard library only; imports nothing outside this package. ``RUN_DIR`` is 0700 and holds:
+
+``plan.json`` (0600, written by the agent, replaced atomically)
+    ``{"stream_id": int, "run_id": str, "epoch": int, "loop": bool, "order": "sequential" | "random",
+    "items": [{"item_id": int, "file_id": int, "title": str, "path": "/abs/x.flv", "ready": bool, "complete":
+    bool, "duration_s": float | null, "failed": str | null}], "destinations": [{"id": int, "name": str, "url":
+    "rtmp[s]://host[:port]/app", "key": str, "enabled": bool}]}`` Optional: ``"ca_file": str`` (certificates
+    trusted for RTMPS besides the system's). ``ready``: the prepared FLV can be opened. ``complete``: it is
+    written to its end; until a reload says so the end of the data means «wait for more». ``failed``: why this
+    item cannot play.
+
+``control.sock`` (0600): one JSON request per line, one JSON line as answer, ``{"ok": true, …}`` or
+    ``{"ok": false, "error": "…"}``
+    ``{"order": "reload"}``            read plan.json again and apply the difference
+    ``{"order": "status"}``            ``{"ok": true, "status": STATUS}``
+    ``{"order": "watch"}``             then a STATUS line at every change of phase, item or destination
+                                       state, at least one per second; the answer is that of «status»
+    ``{"order": "next"}``, ``{"order": "jump", "item_id": n}``
+    ``{"order": "stop"}``              unpublish, close, end with code 0 (as SIGTERM does)
+
+``status.json`` (0600): STATUS, at every change and every 5 s; ``--resume`` starts at the item and position in
+it.
+
+``exit.json`` (0600): ``{"code": int, "reason": str, "status": STATUS}``; reasons «finished» and «stopped»
+(0), the
+    name of the exception (1, a bug), «plan: …» (2), «running» (3, another playout holds this directory).
+
+STATUS: ``{"phase": "waiting" | "playing" | "stopping" | "ended", "started_at": unix s, "item_id": int | null,
+"file_id": int | null, "title": str | null, "position_s": float, "duration_s": float | null, "items_played":
+int, "next_item_ids": [up to 3], "skipped": [{"file_id": int, "reason": str}], "bitrate_kbps": float,
+"destinations": [{"id": int, "name": str, "state": "connecting" | "live" | "reconnecting" | "refused" |
+"failed" | "disabled", "since": unix s, "reason": str | null, "bytes_sent": int, "bytes_acked": int,
+"queue_bytes": int, "bitrate_kbps": float, "reconnects": int, "drops": int}]}``. Also ``pid``, ``run_id``,
+``stream_id`` and ``epoch``, so that an agent that adopts the process can see whose it is. Keys never appear
+in it.
+
+Logs: JSON lines on stderr, without keys.
+"""

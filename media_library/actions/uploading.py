@@ -16,7 +16,16 @@ from accounts.models import User
 from kit.actors import after_commit, send_after_commit
 from media_library import incoming, names
 from media_library.actions.queue import processing_actor
-from media_library.errors import BadLength, BadName, Gone, NoRoom, TooLarge, TooManyUploads, WrongOffset, WrongState
+from media_library.errors import (
+    BadLength,
+    BadName,
+    Gone,
+    NoRoom,
+    TooLarge,
+    TooManyUploads,
+    WrongOffset,
+    WrongState,
+)
 from media_library.lifecycle import Event, fire
 from media_library.models import FileStatus, Upload, VideoFile
 from media_library.storage import default_disk

@@ -198,9 +198,7 @@ def test_a_rubbish_index_is_refused_or_kept(data):
 
 def test_a_thumbnail_is_not_black(tmp_path):
     """Black for most of it, then a picture."""
-    clip = clips.make_clip(
-        tmp_path / "b.mp4", seconds=3, extra=("-vf", "drawbox=c=black:t=fill:enable='lt(t,1.5)'")
-    )
+    clip = clips.make_clip(tmp_path / "b.mp4", seconds=3, extra=("-vf", "drawbox=c=black:t=fill:enable='lt(t,1.5)'"))
     thumbnails.make(clip, 3.0, tmp_path / "b.jpg")
     assert thumbnails.brightness(tmp_path / "b.jpg") > 24
     assert not list(tmp_path.glob("*candidate*"))

@@ -1,0 +1,134 @@
+"""What `decide` can ask for. `core.perform` does it; nothing else does anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.journal import Record
+from agent.protocol import StreamStatus, UpMessage, VideoFile
+
+
+@dataclass(frozen=True, slots=True)
+class Obtain:
+    """Fetch and prepare the file, or say at once that it is here. `urgent`: a run has nothing to play."""
+
+    key: str
+    item: VideoFile
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Stop obtaining it; what came so far goes."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The keys in use: never evicted until the next `Hold`."""
+
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class WritePlan:
+    run_id: str
+    plan: dict[str, Any] = field(repr=False, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    stream_id: int
+    run_id: str
+    resume: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskToStop:
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    run_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The run is over: its journal, plan and socket go, its log is put aside."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppendLog:
+    run_id: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    message: UpMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A status with the last lines of the run's log."""
+
+    message: StreamStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Poke:
+    """Something a heartbeat carries has changed: send one now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the agent's own log."""
+
+    level: str
+    text: str
+    stream_id: int | None = None
+    run_id: str | None = None
+    error_type: str | None = None
+    retry_count: int | None = None
+    will_retry: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    pass
+
+
+Action = (
+    Obtain
+    | Abandon
+    | Delete
+    | Hold
+    | WritePlan
+    | Spawn
+    | AskToStop
+    | Signal
+    | Remember
+    | Forget
+    | AppendLog
+    | Publish
+    | Report
+    | Poke
+    | Note
+    | Exit
+)

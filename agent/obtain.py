@@ -1,0 +1,98 @@
+"""Getting files ready to go on air: a job per file, with places for those that can wait.
+
+Each job ends in MediaComplete or MediaFailed, unless it was abandoned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from agent.cache import Cache, NoRoom
+from agent.downloads import Broken, DownloadError, Trust
+from agent.events import Event, MediaComplete, MediaEvicted, MediaFailed
+from agent.ffmpeg import Ffmpeg, FfmpegError
+from agent.job import Job
+from agent.protocol import VideoFile
+
+JOBS: Final = 3
+THREADS: Final = 32
+"""Downloads at once, urgent ones included: a thread each."""
+
+Post = Callable[[Event], None]
+
+
+class Obtainer:
+    """Runs the jobs. An urgent one begins at once; the others wait for a place, first come first served."""
+
+    def __init__(self, cache: Cache, trust: Trust, ffmpeg: Ffmpeg, post: Post) -> None:
+        self._cache = cache
+        self._trust = trust
+        self._ffmpeg = ffmpeg
+        self._post = post
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(JOBS)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
+        self._closing = False
+
+    def obtain(self, key: str, item: VideoFile, *, urgent: bool) -> None:
+        entry = self._cache.get(key, time.time())
+        if entry is not None:
+            self._post(MediaComplete(key, str(entry.path), entry.duration_s))
+            return
+        previous = self._jobs.get(key)
+        if previous is not None:
+            previous.cancel()
+        self._jobs[key] = asyncio.create_task(self._run(key, item, urgent, previous))
+
+    def abandon(self, key: str) -> None:
+        job = self._jobs.get(key)
+        if job is not None:
+            job.cancel()
+
+    async def close(self) -> None:
+        self._closing = True
+        jobs = list(self._jobs.values())
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        self._threads.shutdown(wait=False)
+
+    async def _run(self, key: str, item: VideoFile, urgent: bool, previous: asyncio.Task[None] | None) -> None:
+        if previous is not None:
+            await asyncio.wait([previous])
+        try:
+            async with contextlib.nullcontext() if urgent else self._places:
+                await self._try(key, item)
+        finally:
+            self._cache.release(key)
+            if self._jobs.get(key) is asyncio.current_task():
+                del self._jobs[key]
+
+    async def _try(self, key: str, item: VideoFile) -> None:
+        job = Job(key, item, self._cache, self._trust, self._ffmpeg, self._threads, self._post)
+        keep_part = False
+        try:
+            for evicted in self._cache.promise(key, item.size):
+                self._post(MediaEvicted(evicted))
+            await job.run()
+        except NoRoom as error:
+            self._fail(job, str(error), permanent=False)
+        except Broken as error:
+            keep_part = True
+            self._fail(job, str(error), permanent=False)
+        except DownloadError as error:
+            self._fail(job, str(error), permanent=True)
+        except FfmpegError as error:
+            self._fail(job, str(error), permanent=True)
+        except OSError as error:
+            self._fail(job, f"the disk refused it ({error.strerror})", permanent=False)
+        finally:
+            job.clear(keep_part=keep_part or self._closing)
+
+    def _fail(self, job: Job, reason: str, *, permanent: bool) -> None:
+        self._post(MediaFailed(job.key, reason, permanent, tuple(job.lines)))

@@ -1,0 +1,123 @@
+"""``python -m agent.playout [--resume] RUN_DIR``, see the package's docstring."""
+
+import argparse
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from .board import Board, write_atomically
+from .control import Control
+from .logs import JsonFormatter, configure
+from .plan import Plan, PlanError, read_plan
+from .playout import Playout
+
+OK, BUG, BAD_PLAN, RUNNING = range(4)
+NAME_LOOKUPS: Final = 32  # one that hangs keeps its thread; it must not keep others waiting
+log = logging.getLogger("agent.playout")
+
+
+class _Process:
+    def __init__(self, run_dir: Path, resume: bool) -> None:
+        self._dir = run_dir
+        self._resume = resume
+        self._formatter = JsonFormatter()
+        self._logs = configure(self._formatter)
+
+    def run(self) -> int:
+        """The exit code."""
+        lock = self._lock()
+        if lock is None:
+            return self._end(RUNNING, "running", {}, write=False)
+        try:
+            plan = self._load()
+        except PlanError as error:
+            return self._end(BAD_PLAN, f"plan: {error}", {})
+        try:
+            reason, status = asyncio.run(self._play(plan))
+        except Exception as error:  # the last guard: whatever it was, the agent is told
+            log.exception("internal error")
+            return self._end(BUG, type(error).__name__, self._last_status())
+        return self._end(OK, reason, status)
+
+    async def _play(self, plan: Plan) -> tuple[str, dict[str, Any]]:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(NAME_LOOKUPS, "look up"))
+        playout = Playout(plan, random.Random())  # noqa: S311 - chooses videos, not secrets
+        board = Board(playout, self._dir)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, playout.stop)
+        if self._resume:
+            _take_up(playout, self._last_status())
+        control = Control(playout, board, self._load)
+        server = await control.listen(self._dir / "control.sock")
+        showing = asyncio.create_task(board.run())
+        log.info("started", extra={"stream_id": plan.stream_id, "run_id": plan.run_id})
+        reason = await playout.run()
+        showing.cancel()
+        server.close()
+        status = await board.last_words()
+        await control.close()
+        return reason, status
+
+    def _load(self) -> Plan:
+        plan = read_plan(self._dir / "plan.json")
+        self._formatter.secrets |= {destination.key for destination in plan.destinations}
+        return plan
+
+    def _lock(self) -> int | None:
+        """Held as long as the process lives."""
+        descriptor = os.open(self._dir / "playout.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        (self._dir / "exit.json").unlink(missing_ok=True)
+        return descriptor
+
+    def _last_status(self) -> dict[str, Any]:
+        try:
+            status = json.loads((self._dir / "status.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return status if isinstance(status, dict) else {}
+
+    def _end(self, code: int, reason: str, status: dict[str, Any], *, write: bool = True) -> int:
+        log.info("ended", extra={"code": code, "reason": reason})
+        if write:
+            (self._dir / "control.sock").unlink(missing_ok=True)
+            data = json.dumps({"code": code, "reason": reason, "status": status}, ensure_ascii=False)
+            write_atomically(self._dir / "exit.json", data.encode())
+        self._logs.stop()
+        return code
+
+
+def _take_up(playout: Playout, status: dict[str, Any]) -> None:
+    position = status.get("position_s")
+    if isinstance(position, int | float) and position >= 0:
+        playout.resume(status.get("item_id"), status.get("file_id"), float(position))
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="agent.playout", description="On air for one stream.")
+    parser.add_argument("--resume", action="store_true", help="begin at the item and position in status.json")
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    options = parser.parse_args(arguments)
+    os.umask(0o077)
+    run_dir: Path = options.run_dir.resolve()
+    os.chdir(run_dir)
+    return _Process(run_dir, options.resume).run()
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(code)  # a name lookup that hangs must not hold up the end

@@ -1,0 +1,78 @@
+"""What the playout says of itself: lines to those who watch, status.json for the process that may have to
+take over.
+"""
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from .playout import Playout
+
+WATCH_S: Final = 1.0
+FILE_S: Final = 5.0
+SLOW_WATCHER: Final = 256 * 1024
+
+
+class Board:
+    def __init__(self, playout: Playout, run_dir: Path) -> None:
+        self._playout = playout
+        self._path = run_dir / "status.json"
+        self._watchers: set[asyncio.StreamWriter] = set()
+        self._written = 0.0
+
+    async def run(self) -> None:
+        while True:
+            changed = await self._wait()
+            if changed or self._watchers or time.monotonic() - self._written >= FILE_S:
+                await self._show(changed)
+
+    def watch(self, writer: asyncio.StreamWriter) -> None:
+        self._watchers.add(writer)
+
+    def forget(self, writer: asyncio.StreamWriter) -> None:
+        self._watchers.discard(writer)
+
+    async def last_words(self) -> dict[str, Any]:
+        """The final STATUS, shown to everybody."""
+        await self._show(changed=True)
+        return self.status()
+
+    async def _wait(self) -> bool:
+        try:
+            async with asyncio.timeout(WATCH_S):
+                await self._playout.changed.wait()
+        except TimeoutError:
+            return False
+        self._playout.changed.clear()
+        return True
+
+    async def _show(self, changed: bool) -> None:
+        status = self.status()
+        line = json.dumps(status, ensure_ascii=False).encode() + b"\n"
+        for writer in list(self._watchers):
+            self._send(writer, line)
+        if changed or time.monotonic() - self._written >= FILE_S:
+            self._written = time.monotonic()
+            await asyncio.to_thread(write_atomically, self._path, line)
+
+    def status(self) -> dict[str, Any]:
+        return {"pid": os.getpid(), **self._playout.status()}
+
+    def _send(self, writer: asyncio.StreamWriter, line: bytes) -> None:
+        if writer.is_closing() or writer.transport.get_write_buffer_size() > SLOW_WATCHER:
+            writer.close()
+            self.forget(writer)
+            return
+        writer.write(line)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Readers see the old file or the new one, never half of either. Mode 0600."""
+    draft = path.with_name(f".{path.name}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+    os.replace(draft, path)

@@ -1,0 +1,161 @@
+"""FLV tags out of bytes that come in pieces. Pure."""
+
+from typing import Final, NamedTuple
+
+from . import amf
+
+AUDIO: Final = 8
+VIDEO: Final = 9
+SCRIPT: Final = 18
+TAG_HEADER: Final = 11
+_AVC, _AAC = 7, 10
+_END_OF_SEQUENCE = 2
+_LIVE_FACTS: Final = frozenset(
+    {
+        "width",
+        "height",
+        "framerate",
+        "videodatarate",
+        "videocodecid",
+        "audiodatarate",
+        "audiosamplerate",
+        "audiosamplesize",
+        "stereo",
+        "audiochannels",
+        "audiocodecid",
+        "encoder",
+    }
+)
+
+
+class FlvError(ValueError):
+    """The bytes are not FLV; the text says where."""
+
+
+class Tag(NamedTuple):
+    """`timestamp` in ms (for video the decoding time), not negative."""
+
+    kind: int
+    timestamp: int
+    payload: bytes
+
+    @property
+    def is_codec_header(self) -> bool:
+        return is_codec_header(self.kind, self.payload)
+
+    @property
+    def is_key_frame(self) -> bool:
+        return self.kind == VIDEO and self.payload[0] >> 4 == 1 and not self.is_codec_header
+
+
+def is_codec_header(kind: int, payload: bytes) -> bool:
+    """AVCDecoderConfigurationRecord or AudioSpecificConfig; the first two bytes of the payload are enough."""
+    if kind == VIDEO:
+        return payload[0] & 0x0F == _AVC and payload[1:2] == b"\x00"
+    return kind == AUDIO and payload[0] >> 4 == _AAC and payload[1:2] == b"\x00"
+
+
+def is_playable(kind: int, payload: bytes) -> bool:
+    """False for what must not be sent on: an empty tag, an empty AudioSpecificConfig (FFmpeg sends one
+    when it does not know it yet), the end of the sequence (it would stop the receiver's decoder at an item
+    boundary).
+    """
+    if not payload:
+        return False
+    if kind == VIDEO and payload[0] & 0x0F == _AVC:
+        return len(payload) > 5 and payload[1] != _END_OF_SEQUENCE
+    if kind == AUDIO and payload[0] >> 4 == _AAC:
+        return len(payload) > 2
+    return True
+
+
+class TagHead(NamedTuple):
+    kind: int
+    size: int
+    timestamp: int
+
+
+def read_tag_head(data: bytes, at: int = 0) -> TagHead:
+    """From the eleven bytes at `at`. Raises FlvError."""
+    kind = data[at]
+    stamp = int.from_bytes(data[at + 4 : at + 7], "big") | data[at + 7] << 24
+    if kind not in (AUDIO, VIDEO, SCRIPT) or data[at + 8 : at + 11] != b"\0\0\0":
+        raise FlvError("damaged")
+    return TagHead(kind, int.from_bytes(data[at + 1 : at + 4], "big"), stamp)
+
+
+def read_file_head(data: bytes) -> tuple[int, bool]:
+    """(where the first tag begins, whether there is video), from the first nine bytes. Raises FlvError."""
+    offset = int.from_bytes(data[5:9], "big")
+    if data[:3] != b"FLV" or not 9 <= offset <= 1024:
+        raise FlvError("not an FLV file")
+    return offset + 4, bool(data[4] & 1)
+
+
+class FlvParser:
+    """Feed it blocks of any size; a tag cut off at the end of the data is never given out."""
+
+    def __init__(self, *, in_body: bool = False) -> None:
+        self.has_video = True
+        self._buffer = bytearray()
+        self._in_body = in_body
+        self._consumed = 0
+
+    def feed(self, data: bytes) -> list[Tag]:
+        """The tags completed by `data`, only those to be sent on.
+
+        Raises FlvError when the next bytes are no tag; the good tags before them were given out by the call
+        before, so at the end of the data `feed(b"")` tells whether they end in damage.
+        """
+        self._buffer += data
+        at = self._file_head()
+        if not self._in_body:
+            return []
+        tags: list[Tag] = []
+        view = bytes(self._buffer)
+        try:
+            while (end := self._tag(view, at, tags)) > at:
+                at = end
+        except FlvError as error:
+            if not tags:
+                raise FlvError(f"the file is damaged at byte {self._consumed + at}") from error
+        del self._buffer[:at]
+        self._consumed += at
+        return tags
+
+    def _file_head(self) -> int:
+        if self._in_body or len(self._buffer) < 9:
+            return 0
+        offset, self.has_video = read_file_head(bytes(self._buffer[:9]))
+        self._in_body = len(self._buffer) >= offset
+        return offset if self._in_body else 0
+
+    def _tag(self, view: bytes, at: int, tags: list[Tag]) -> int:
+        """Where the tag at `at` ends; `at` when it is not all there."""
+        if len(view) < at + TAG_HEADER:
+            return at
+        head = read_tag_head(view, at)
+        end = at + TAG_HEADER + head.size
+        if len(view) < end + 4:
+            return at
+        if int.from_bytes(view[end : end + 4], "big") != TAG_HEADER + head.size:
+            raise FlvError("damaged")
+        payload = view[at + TAG_HEADER : end]
+        if is_playable(head.kind, payload):
+            tags.append(Tag(head.kind, head.timestamp, payload))
+        return end + 4
+
+
+def live_metadata(payload: bytes) -> bytes | None:
+    """The payload of a script tag as `@setDataFrame onMetaData` for the wire, None when it is something else.
+
+    What is true of the file and not of the stream (its length, its index) is left out.
+    """
+    try:
+        values = amf.decode(payload)
+    except amf.AmfError:
+        return None
+    if len(values) < 2 or values[0] != "onMetaData" or not isinstance(values[1], dict):
+        return None
+    facts = {name: value for name, value in values[1].items() if name in _LIVE_FACTS}
+    return amf.encode("@setDataFrame", "onMetaData", amf.EcmaArray(facts))

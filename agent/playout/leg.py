@@ -1,0 +1,248 @@
+"""One destination: its connection, its bounded queue, its retries and its state. Nothing here can hold up
+another.
+"""
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from .backoff import REFUSED_S, STABLE_S, refused_delay, retry_delay
+from .link import Closed, Link, Misconfigured, open_link
+from .meter import Meter
+from .packets import Batch, Packet
+from .plan import Destination
+from .rtmp import Phase, Refused, RtmpError, Temporary
+from .target import Target, TargetError, parse_target
+
+State = Literal["connecting", "live", "reconnecting", "refused", "failed", "disabled"]
+SILENT_S: Final = 4.0
+STALLED_S: Final = 10.0
+LEAVE_S: Final = 0.6
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every leg shares. `changed` is called after each change of state."""
+
+    changed: Callable[[], None]
+    tls: Callable[[], ssl.SSLContext]
+    rng: random.Random
+
+
+class Leg:
+    def __init__(self, destination: Destination, around: Surroundings) -> None:
+        self.destination = destination
+        self.state: State = "connecting" if destination.enabled else "disabled"
+        self.since = time.time()
+        self.reason: str | None = None
+        self.reconnects = 0
+        self.drops = 0
+        self._around = around
+        self._meter = Meter()
+        self._task: asyncio.Task[None] | None = None
+        self._link: Link | None = None
+        self._earlier = (0, 0)
+        self._queued = 0
+        self._joined: frozenset[int] = frozenset()
+        self._overflowing = False
+        self._media_from = 0
+        self._progress = (0, 0.0)
+        self._healthy_at = time.monotonic()
+        self._live_since = self._healthy_at
+        self._closed_on_key = 0
+        self._refusals = 0
+        self._stopped = False
+
+    @property
+    def ready(self) -> bool:
+        """Media can be written to it."""
+        return self._link is not None and not self._link.over.done()
+
+    @property
+    def pending(self) -> bool:
+        """Its first attempt is under way: worth waiting for before the first frame."""
+        return self.state == "connecting" and not self.ready
+
+    def start(self) -> None:
+        if self.destination.enabled and not self._stopped:
+            self._task = asyncio.create_task(self._run(), name=f"destination {self.destination.id}")
+            self._task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """Unpublish and close, at most LEAVE_S."""
+        self._stopped = True
+        link, self._link = self._link, None
+        if self._task is not None:
+            self._task.cancel()
+        if link is not None:
+            await link.leave(LEAVE_S)
+            self._count(link)
+
+    def send(self, batch: Batch, limit: int) -> None:
+        """Queue the batch; with more than `limit` bytes queued already, drop until there is room and a key
+        frame.
+        """
+        link = self._link
+        if link is None or not self.ready:
+            return
+        self._overflowing = self._queued > (limit // 2 if self._overflowing else limit)
+        if self._overflowing:
+            self._joined = frozenset()
+            self.drops += len(batch.packets)
+        elif batch.kinds <= self._joined:
+            link.write(batch.joined)
+        else:
+            self._send_singly(link, batch.packets)
+
+    def check(self, now: float) -> None:
+        """Look at what the kernel says has arrived; `now` in monotonic seconds."""
+        link = self._link
+        if link is None or not self.ready:
+            return
+        self._queued, acked = link.measure()
+        if acked > self._progress[0] or not self._queued:
+            self._progress = (acked, now)
+        self._judge(link, acked, now - self._progress[1], now)
+        self._meter.note(now, self._earlier[1] + acked)
+
+    def status(self, now: float) -> dict[str, Any]:
+        """The destination's part of STATUS."""
+        sent, acked = self._totals()
+        return {
+            "id": self.destination.id,
+            "name": self.destination.name,
+            "state": self.state,
+            "since": round(self.since, 3),
+            "reason": self.reason,
+            "bytes_sent": sent,
+            "bytes_acked": acked,
+            "queue_bytes": self._queued if self.ready else 0,
+            "bitrate_kbps": self._meter.kbps(now, acked) if self.ready else 0.0,
+            "reconnects": self.reconnects,
+            "drops": self.drops,
+        }
+
+    def rejoin(self) -> None:
+        """The packets are no longer in one row: begin again at the next key frame."""
+        self._joined = frozenset()
+
+    def fail(self, reason: str) -> None:
+        """A bug in this leg: say so and begin anew, the others know nothing of it."""
+        if self._link is not None:
+            self._link.abort(Temporary(reason))
+        self._become("failed", reason)
+
+    def _totals(self) -> tuple[int, int]:
+        sent, acked = self._earlier
+        if self._link is None:
+            return sent, acked
+        return sent + self._link.sent, acked + self._link.measure()[1]
+
+    def _judge(self, link: Link, acked: int, silent_s: float, now: float) -> None:
+        if silent_s >= STALLED_S:
+            link.abort(Temporary(f"the server has taken no data for {STALLED_S:.0f} s"))
+        elif silent_s >= SILENT_S:
+            self._become("reconnecting", "the server is taking no data")
+        elif link.sent > self._media_from > 0 and acked > self._media_from:
+            self._become("live", None)
+        if self.state == "live" and now - self._live_since >= STABLE_S:
+            self._healthy_at = now
+            self._closed_on_key = self._refusals = 0
+
+    def _send_singly(self, link: Link, packets: list[Packet]) -> None:
+        stream_id = link.session.stream_id
+        for packet in packets:
+            if packet.kind in self._joined:
+                link.write(packet.relative)
+            elif self._joined:
+                link.write(packet.absolute(stream_id))
+                self._joined |= {packet.kind}
+            elif packet.preamble is not None:
+                self._media_from = self._media_from or link.sent
+                link.write(packet.joining(stream_id))
+                self._joined = frozenset({packet.kind} | {kind for kind, _ in packet.preamble.payloads})
+
+    async def _run(self) -> None:
+        try:
+            target = parse_target(self.destination.url, self.destination.key.reveal())
+        except TargetError as error:
+            self._become("failed", str(error))
+            return
+        while True:
+            ended = await self._attempt(target)
+            await asyncio.sleep(self._after(ended))
+
+    async def _attempt(self, target: Target) -> RtmpError:
+        """One connection from its beginning to its end, and why it ended."""
+        try:
+            link = await open_link(target, self._around.tls)
+        except RtmpError as error:
+            return error
+        self._welcome(link)
+        await asyncio.wait({link.over})
+        self._count(link)
+        self._link = None
+        return link.over.result()
+
+    def _welcome(self, link: Link) -> None:
+        self.reconnects += self._earlier != (0, 0)
+        self._link = link
+        self._joined = frozenset()
+        self._overflowing = False
+        self._media_from = 0
+        self._progress = (0, time.monotonic())
+        self._around.changed()
+
+    def _count(self, link: Link) -> None:
+        self._earlier = (self._earlier[0] + link.sent, self._earlier[1] + link.measure()[1])
+
+    def _after(self, error: RtmpError) -> float:
+        """State the reason; seconds to wait before the next attempt."""
+        reason = str(error)
+        if isinstance(error, Refused) or self._turned_away(error):
+            self._become("refused", reason)
+            return self._after_refusal()
+        if isinstance(error, Misconfigured):
+            self._become("failed", reason)
+            return refused_delay(self._around.rng)
+        self._become("reconnecting", reason)
+        return retry_delay(time.monotonic() - self._healthy_at, self._around.rng)
+
+    def _after_refusal(self) -> float:
+        """Our own connection of a moment ago may hold the key: then, and the first time, ask again soon."""
+        self._refusals += 1
+        out_s = time.monotonic() - self._healthy_at
+        soon = self._refusals == 1 or (self._earlier[1] > 0 and out_s < REFUSED_S)
+        return retry_delay(out_s, self._around.rng) if soon else refused_delay(self._around.rng)
+
+    def _turned_away(self, error: RtmpError) -> bool:
+        """Many platforms say no to a key by closing: once may be chance, twice is an answer."""
+        on_key = isinstance(error, Closed) and error.phase is Phase.PUBLISH
+        self._closed_on_key = self._closed_on_key + 1 if on_key else 0
+        return self._closed_on_key >= 2
+
+    def _become(self, state: State, reason: str | None) -> None:
+        if (state, reason) == (self.state, self.reason):
+            return
+        if state != self.state:
+            self.since = time.time()
+            self._live_since = time.monotonic()
+        self.state, self.reason = state, reason
+        log.info("destination %s", state, extra={"destination_id": self.destination.id, "reason": reason})
+        self._around.changed()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """The task ends by itself only when the URL is unusable; an exception is a bug of ours."""
+        if task.cancelled() or task.exception() is None:
+            return
+        log.error("internal error", exc_info=task.exception(), extra={"destination_id": self.destination.id})
+        self.fail(f"internal error ({type(task.exception()).__name__})")
+        self._link = None
+        asyncio.get_running_loop().call_later(retry_delay(300, self._around.rng), self.start)

@@ -1,0 +1,164 @@
+"""The plan: what the agent wants of this playout. Read from plan.json, checked, typed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .target import Secret
+
+Order = Literal["sequential", "random"]
+
+
+class PlanError(ValueError):
+    """The plan cannot be read; the text says what is wrong, never what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """`failed` is the reason why it cannot play, None when it can."""
+
+    item_id: int
+    file_id: int
+    title: str
+    path: str
+    ready: bool
+    complete: bool
+    duration_s: float | None
+    failed: str | None
+
+    @property
+    def playable(self) -> bool:
+        return self.ready and self.failed is None
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    id: int
+    name: str
+    url: str
+    key: Secret = field(repr=False)
+    enabled: bool
+
+    def same_place(self, other: "Destination") -> bool:
+        return self.url == other.url and self.key == other.key
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    stream_id: int
+    run_id: str
+    epoch: int
+    loop: bool
+    order: Order
+    items: tuple[Item, ...]
+    destinations: tuple[Destination, ...]
+    ca_file: str | None = None
+
+
+def read_plan(path: Path) -> Plan:
+    """Raises PlanError."""
+    try:
+        raw = json.loads(path.read_bytes())
+    except OSError as error:
+        raise PlanError(f"plan.json cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise PlanError("plan.json is not JSON") from error
+    return parse_plan(raw)
+
+
+def parse_plan(raw: Any) -> Plan:
+    """Raises PlanError."""
+    plan = _Fields(raw, "the plan")
+    order = plan.text("order")
+    if order not in ("sequential", "random"):
+        raise PlanError("the plan's order is neither sequential nor random")
+    found = Plan(
+        stream_id=plan.number("stream_id"),
+        run_id=plan.text("run_id"),
+        epoch=plan.number("epoch"),
+        loop=plan.flag("loop"),
+        order="random" if order == "random" else "sequential",
+        items=tuple(_item(entry) for entry in plan.entries("items")),
+        destinations=tuple(_destination(entry) for entry in plan.entries("destinations")),
+        ca_file=plan.text_or_none("ca_file"),
+    )
+    if len({item.item_id for item in found.items}) < len(found.items):
+        raise PlanError("two items of the plan have the same item_id")
+    if len({destination.id for destination in found.destinations}) < len(found.destinations):
+        raise PlanError("two destinations of the plan have the same id")
+    return found
+
+
+def _item(raw: Any) -> Item:
+    entry = _Fields(raw, "an item")
+    return Item(
+        item_id=entry.number("item_id"),
+        file_id=entry.number("file_id"),
+        title=entry.text("title"),
+        path=entry.text("path"),
+        ready=entry.flag("ready"),
+        complete=entry.flag("complete"),
+        duration_s=entry.seconds_or_none("duration_s"),
+        failed=entry.text_or_none("failed"),
+    )
+
+
+def _destination(raw: Any) -> Destination:
+    entry = _Fields(raw, "a destination")
+    return Destination(
+        id=entry.number("id"),
+        name=entry.text("name"),
+        url=entry.text("url"),
+        key=Secret(entry.text("key")),
+        enabled=entry.flag("enabled"),
+    )
+
+
+class _Fields:
+    """The fields of one JSON object, each of the type it must have."""
+
+    def __init__(self, raw: Any, where: str) -> None:
+        if not isinstance(raw, Mapping):
+            raise PlanError(f"{where} is not an object")
+        self._raw = raw
+        self._where = where
+
+    def number(self, name: str) -> int:
+        value = self._raw.get(name)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self._wrong(name)
+        return value
+
+    def text(self, name: str) -> str:
+        value = self._raw.get(name)
+        if not isinstance(value, str):
+            raise self._wrong(name)
+        return value
+
+    def flag(self, name: str) -> bool:
+        value = self._raw.get(name)
+        if not isinstance(value, bool):
+            raise self._wrong(name)
+        return value
+
+    def entries(self, name: str) -> list[Any]:
+        value = self._raw.get(name)
+        if not isinstance(value, list):
+            raise self._wrong(name)
+        return value
+
+    def text_or_none(self, name: str) -> str | None:
+        return None if self._raw.get(name) is None else self.text(name)
+
+    def seconds_or_none(self, name: str) -> float | None:
+        value = self._raw.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self._wrong(name)
+        return float(value)
+
+    def _wrong(self, name: str) -> PlanError:
+        return PlanError(f"{self._where}'s «{name}» is missing or of the wrong type")

@@ -1,0 +1,136 @@
+"""Which item plays next. Pure.
+
+A round is one pass over the list. `_pending` holds what the round has still to play, in the order it will be
+played: what cannot play yet stays in it and gets its turn as soon as it can, so a list that does not loop
+never ends without it.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+
+from .plan import Item, Order
+
+Playable = Callable[[Item], bool]
+
+
+class Playlist:
+    def __init__(self, items: Sequence[Item], order: Order, loop: bool, rng: random.Random) -> None:
+        self._rng = rng
+        self._items = list(items)
+        self._order: Order = order
+        self._loop = loop
+        self.current: Item | None = None
+        self._pending = self._round()
+
+    def advance(self, playable: Playable, spent: Playable) -> Item | None:
+        """The item to play now, which becomes current. None: nothing can play now, or (see `finished`) ever.
+
+        `spent` says of an item that it never will play as it is.
+        """
+        chosen = self._first(self._pending, playable)
+        if chosen is None and self._loop:
+            waiting = [item for item in self._pending if not spent(item)]
+            fresh = self._round()
+            chosen = self._first(fresh, playable)
+            self._pending = fresh if chosen else waiting
+        if chosen is not None:
+            self._take(chosen)
+        return chosen
+
+    def finished(self, spent: Playable) -> bool:
+        """The list does not loop and nothing of it is left to play."""
+        return not self._loop and bool(self._items) and all(spent(item) for item in self._pending)
+
+    def upcoming(self, count: int, playable: Playable) -> list[int]:
+        """The item IDs that would follow, were nothing to change; a random next round is not foretold."""
+        following = [item.item_id for item in self._pending if playable(item)]
+        if self._loop and self._order == "sequential":
+            again = [item.item_id for item in self._items if playable(item)]
+            while again and len(following) < count:
+                following += again
+        return following[:count]
+
+    def items(self) -> Sequence[Item]:
+        return self._items
+
+    def find(self, item_id: int) -> Item | None:
+        return next((item for item in self._items if item.item_id == item_id), None)
+
+    def jump(self, item: Item) -> None:
+        """Makes the item current; what follows it follows, in a random round all not played yet."""
+        if self._order == "sequential":
+            self._pending = self._items[self._items.index(item) :]
+        self._take(item)
+
+    def edit(self, items: Sequence[Item], order: Order, loop: bool) -> bool:
+        """Puts a new list in place of the old one; whether the current item is still in it."""
+        old, self._items = self._items, list(items)
+        before, self._order, self._loop = self._order, order, loop
+        current = self.current and self._match(self.current)
+        if order == "random":
+            self._edit_random(old, current, reshuffle=before != order)
+        else:
+            self._edit_sequential(old, current)
+        self.current = current
+        return current is not None
+
+    def _first(self, items: Sequence[Item], playable: Playable) -> Item | None:
+        return next((item for item in items if playable(item)), None)
+
+    def _take(self, item: Item) -> None:
+        self.current = item
+        self._pending = [other for other in self._pending if other.item_id != item.item_id]
+
+    def _round(self) -> list[Item]:
+        if self._order == "sequential":
+            return list(self._items)
+        shuffled = self._rng.sample(self._items, len(self._items))
+        if len(shuffled) > 1 and self.current and shuffled[0].item_id == self.current.item_id:
+            shuffled.append(shuffled.pop(0))
+        return shuffled
+
+    def _match(self, item: Item) -> Item | None:
+        same = (other for other in self._items if other.item_id == item.item_id)
+        same_file = (other for other in self._items if other.file_id == item.file_id)
+        return next(same, None) or next(same_file, None)
+
+    def _edit_random(self, old: Sequence[Item], current: Item | None, *, reshuffle: bool) -> None:
+        """What was pending keeps its turn, new items get one at random, nothing is played again."""
+        known = {item.item_id for item in old}
+        by_id = {item.item_id: item for item in self._items}
+        kept = [by_id[item.item_id] for item in self._pending if item.item_id in by_id]
+        new = [item for item in self._items if item.item_id not in known and item is not current]
+        for item in new:
+            kept.insert(self._rng.randint(0, len(kept)), item)
+        self._pending = self._rng.sample(kept, len(kept)) if reshuffle else kept
+
+    def _edit_sequential(self, old: Sequence[Item], current: Item | None) -> None:
+        """What follows the current item in the new list, after what was passed over and comes before it."""
+        if self.current is None:
+            self._pending = self._still_to_play(old)
+            return
+        passed = {item.item_id for item in self._passed_over(old)}
+        start = self._items.index(current) + 1 if current else self._start_without_current(old)
+        earlier = [item for item in self._items[:start] if item.item_id in passed and item is not current]
+        self._pending = earlier + self._items[start:]
+
+    def _still_to_play(self, old: Sequence[Item]) -> list[Item]:
+        played = {item.item_id for item in old} - {item.item_id for item in self._pending}
+        return [item for item in self._items if item.item_id not in played]
+
+    def _passed_over(self, old: Sequence[Item]) -> list[Item]:
+        at = self._index_of_current(old)
+        before = {item.item_id for item in old[: max(at, 0)]}
+        return [item for item in self._pending if item.item_id in before]
+
+    def _index_of_current(self, items: Sequence[Item]) -> int:
+        wanted = self.current.item_id if self.current else None
+        return next((at for at, item in enumerate(items) if item.item_id == wanted), -1)
+
+    def _start_without_current(self, old: Sequence[Item]) -> int:
+        """Go on at what followed the current item, else after what came before it, else at the top."""
+        at = self._index_of_current(old)
+        places = {item.item_id: index for index, item in enumerate(self._items)}
+        following = (places[item.item_id] for item in old[at + 1 :] if item.item_id in places)
+        preceding = (places[item.item_id] + 1 for item in reversed(old[: max(at, 0)]) if item.item_id in places)
+        return next(following, next(preceding, 0))

@@ -1,0 +1,172 @@
+"""One item being read: blocks of 1 MiB in a thread, ahead of what is on air, also from a growing file."""
+
+import asyncio
+import io
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from . import flv
+from .flv import FlvError, FlvParser, Tag
+from .plan import Item
+
+BLOCK: Final = 1 << 20
+GROWTH_POLL_S: Final = 0.2
+
+
+class Source:
+    """`peek` and `pop` never wait; `wake` is called whenever there is something new to peek at.
+
+    `offset_ms` is where in the file its first tag is, when it does not begin at the beginning.
+    """
+
+    def __init__(self, item: Item, wake: Callable[[], None], start_s: float = 0.0) -> None:
+        self.item = item
+        self.error: str | None = None
+        self.ended = False
+        self.has_video = True
+        self.offset_ms = 0
+        self._start_ms = int(start_s * 1000)
+        self.wake = wake
+        self._tags: deque[Tag] = deque()
+        self._bytes_ahead = 0
+        self._complete = item.complete
+        self._hungry = asyncio.Event()
+        self._task = asyncio.create_task(self._read(), name=f"read {item.file_id}")
+
+    def peek(self) -> Tag | None:
+        return self._tags[0] if self._tags else None
+
+    def pop(self) -> Tag:
+        tag = self._tags.popleft()
+        self._bytes_ahead -= len(tag.payload)
+        if self._bytes_ahead < BLOCK // 2:
+            self._hungry.set()
+        return tag
+
+    @property
+    def exhausted(self) -> bool:
+        """Nothing more will come: read to the end, or not readable any further."""
+        return self.ended and not self._tags
+
+    def update(self, item: Item) -> None:
+        """The plan's newer view of the same item: its file may be complete now."""
+        self.item = item
+        self._complete = item.complete
+        self._hungry.set()
+
+    def close(self) -> None:
+        self._task.cancel()
+
+    async def _read(self) -> None:
+        try:
+            await self._read_file()
+        except FlvError as error:
+            self.error = str(error)
+        except OSError as error:
+            self.error = f"the file cannot be read: {error.strerror or type(error).__name__}"
+        self.ended = True
+        self.wake()
+
+    async def _read_file(self) -> None:
+        loop = asyncio.get_running_loop()
+        file = await loop.run_in_executor(_reader, open_unbuffered, self.item.path)
+        try:
+            parser = await self._seek(file)
+            await self._follow(file, parser)
+            self._take(parser, b"")
+        finally:
+            _reader.submit(file.close)  # after the read that may be under way, in the same thread
+
+    async def _seek(self, file: io.FileIO) -> FlvParser:
+        if self._start_ms <= 0:
+            return FlvParser()
+        loop = asyncio.get_running_loop()
+        start = await loop.run_in_executor(_reader, find_start, self.item.path, self._start_ms)
+        await loop.run_in_executor(_reader, file.seek, start.offset)
+        self.has_video, self.offset_ms = start.has_video, start.position_ms
+        self._add(start.headers)
+        return FlvParser(in_body=True)
+
+    async def _follow(self, file: io.FileIO, parser: FlvParser) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            complete = self._complete
+            block = await loop.run_in_executor(_reader, file.read, BLOCK)
+            if block:
+                self._take(parser, block)
+                await self._until_hungry()
+            elif complete:
+                return
+            else:
+                await asyncio.sleep(GROWTH_POLL_S)
+
+    async def _until_hungry(self) -> None:
+        while self._bytes_ahead >= BLOCK // 2:
+            self._hungry.clear()
+            await self._hungry.wait()
+
+    def _take(self, parser: FlvParser, block: bytes) -> None:
+        self._add(parser.feed(block))
+        if self._start_ms <= 0:
+            self.has_video = parser.has_video
+
+    def _add(self, tags: list[Tag]) -> None:
+        self._tags.extend(tags)
+        self._bytes_ahead += sum(len(tag.payload) for tag in tags)
+        if tags:
+            self.wake()
+
+
+_reader = ThreadPoolExecutor(1, "reader")
+
+
+def open_unbuffered(path: str) -> io.FileIO:
+    return io.FileIO(path, "r")
+
+
+class Start:
+    """Where to begin in the middle of a file: the headers in force there and the offset of the key frame's
+    tag.
+    """
+
+    def __init__(self, offset: int, has_video: bool) -> None:
+        self.offset = offset
+        self.has_video = has_video
+        self.position_ms = 0
+        self.headers: list[Tag] = []
+
+
+def find_start(path: str, position_ms: int) -> Start:
+    """The last key frame (without video: the last tag) not after the position. Reads only the tags' heads.
+
+    Raises OSError, FlvError. Positions past the end give the last key frame.
+    """
+    with open(path, "rb") as file:
+        offset, has_video = flv.read_file_head(file.read(9))
+        start = Start(offset, has_video)
+        pending: list[Tag] = []
+        origin: int | None = None
+        while len(head := _head_at(file, offset)) == flv.TAG_HEADER + 2:
+            tag = flv.read_tag_head(head)
+            payload = head[flv.TAG_HEADER :]
+            if tag.kind == flv.SCRIPT or flv.is_codec_header(tag.kind, payload):
+                file.seek(offset + flv.TAG_HEADER)
+                pending.append(Tag(tag.kind, tag.timestamp, file.read(tag.size)))
+            elif flv.is_playable(tag.kind, payload + bytes(4)):
+                origin = tag.timestamp if origin is None else origin
+                if tag.timestamp - origin > position_ms:
+                    break
+                if not has_video or Tag(tag.kind, tag.timestamp, payload).is_key_frame:
+                    start.offset, start.position_ms = offset, tag.timestamp - origin
+                    start.headers += pending
+                    pending = []
+            offset += flv.TAG_HEADER + tag.size + 4
+    return start
+
+
+def _head_at(file: io.BufferedReader, offset: int) -> bytes:
+    file.seek(offset, os.SEEK_SET)
+    return file.read(flv.TAG_HEADER + 2)

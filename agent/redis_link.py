@@ -1,0 +1,219 @@
+"""The wire to the control plane: commands in, messages and heartbeats out, connected again for ever.
+
+Nothing here touches what is on air: while Redis is away, messages wait (the oldest progress goes first when
+there are too many) and the next heartbeat says how everything stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+from redis import asyncio as aioredis
+from redis.exceptions import RedisError
+
+from agent import protocol
+from agent.protocol import (
+    HEARTBEAT_SECONDS,
+    Command,
+    Heartbeat,
+    ProtocolError,
+    StreamProgress,
+    StreamStatus,
+    UpMessage,
+)
+
+COALESCE_SECONDS: Final = 0.1
+ANSWER_SECONDS: Final = 5.0
+PROBE_SECONDS: Final = 5.0
+OUTBOX: Final = 1000
+LONGEST_WAIT: Final = 15.0
+LONGEST_COMMAND: Final = 8 * 1024 * 1024
+log = logging.getLogger("agent.redis")
+
+TROUBLE: Final = (RedisError, OSError, TimeoutError)
+
+
+def waits() -> Iterator[float]:
+    """Seconds before each next try: 0.25 doubling to 15, each shortened by chance so that a fleet spreads."""
+    longest = 0.25
+    while True:
+        yield longest * random.uniform(0.5, 1.0)  # noqa: S311
+        longest = min(LONGEST_WAIT, longest * 2)
+
+
+class RedisLink:
+    def __init__(
+        self,
+        url: str,
+        vps_id: int,
+        on_command: Callable[[Command], None],
+        make_heartbeat: Callable[[], Heartbeat],
+    ) -> None:
+        self._url = url
+        self._vps_id = vps_id
+        self._on_command = on_command
+        self._make_heartbeat = make_heartbeat
+        self._outbox: deque[UpMessage] = deque()
+        self._work = asyncio.Event()
+        self._silent = asyncio.Event()
+        """Nothing left to say."""
+        self._beat_now = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.refused = 0
+        """Messages on the command channel that were none."""
+
+    def start(self) -> None:
+        for name, work in (("commands", self._listen_once), ("messages", self._speak_once)):
+            self._tasks.append(asyncio.create_task(self._for_ever(name, work), name=name))
+
+    async def close(self, within: float = 1.0) -> None:
+        """Gives what is still to be said a moment, then ends."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._silent.wait(), within)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def publish(self, message: UpMessage) -> None:
+        if len(self._outbox) >= OUTBOX:
+            self._make_room()
+        self._outbox.append(message)
+        self._silent.clear()
+        self._work.set()
+
+    def poke(self) -> None:
+        """A heartbeat as soon as may be."""
+        self._beat_now = True
+        self._silent.clear()
+        self._work.set()
+
+    def _make_room(self) -> None:
+        for index, message in enumerate(self._outbox):
+            if isinstance(message, StreamProgress):
+                del self._outbox[index]
+                return
+        self._outbox.popleft()
+
+    def _client(self) -> aioredis.Redis:
+        name = f"ezstream-agent-{self._vps_id}"
+        if self._url.startswith("unix:"):
+            return aioredis.Redis.from_url(self._url, client_name=name)
+        return aioredis.Redis.from_url(
+            self._url, client_name=name, socket_connect_timeout=ANSWER_SECONDS, socket_keepalive=True
+        )
+
+    async def _for_ever(self, name: str, work: Callable[[aioredis.Redis], Any]) -> None:
+        tries = 0
+        pauses = waits()
+        while True:
+            client = self._client()
+            began = time.monotonic()
+            try:
+                await work(client)
+            except TROUBLE as error:
+                if time.monotonic() - began > LONGEST_WAIT:
+                    tries, pauses = 0, waits()
+                tries += 1
+                extra = {"error_type": type(error).__name__, "retry_count": tries, "will_retry": True}
+                log.warning("no connection to Redis for %s", name, extra=extra)
+            finally:
+                await _close(client)
+            await asyncio.sleep(next(pauses))
+
+    # -------------------------------------------------------------------------------------- commands
+
+    async def _listen_once(self, client: aioredis.Redis) -> None:
+        channel = protocol.commands_channel(self._vps_id)
+        async with client.pubsub() as pubsub:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await pubsub.subscribe(channel)
+            asked = False
+            while True:
+                message = await pubsub.get_message(timeout=PROBE_SECONDS)
+                if message is not None:
+                    asked = False
+                    self._take(message)
+                elif asked:
+                    raise TimeoutError("Redis is silent")
+                else:
+                    # Silence is usual here; a half-dead connection shows by not answering this.
+                    asked = True
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await pubsub.ping()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if message["type"] == "subscribe":
+            log.info("listening for commands")
+            self.poke()
+        if message["type"] != "message":
+            return
+        raw = message["data"]
+        try:
+            if len(raw) > LONGEST_COMMAND:
+                raise ProtocolError("longer than any command")
+            command = protocol.decode_command(raw)
+        except ProtocolError as error:
+            self.refused += 1
+            log.warning("a command cannot be read: %s", error, extra={"error_type": "ProtocolError"})
+            return
+        self._on_command(command)
+
+    # -------------------------------------------------------------------------------------- messages
+
+    async def _speak_once(self, client: aioredis.Redis) -> None:
+        last_beat = 0.0
+        self.poke()
+        while True:
+            await self._publish_outbox(client)
+            now = time.monotonic()
+            if now - last_beat >= (COALESCE_SECONDS if self._beat_now else HEARTBEAT_SECONDS):
+                self._beat_now = False
+                last_beat = now
+                await self._send(client, self._make_heartbeat())
+            await self._pause(last_beat)
+
+    async def _pause(self, last_beat: float) -> None:
+        """Until there is something to say, at most until the next heartbeat."""
+        self._work.clear()
+        if self._outbox:
+            return
+        if not self._beat_now:
+            self._silent.set()
+        wait = COALESCE_SECONDS if self._beat_now else HEARTBEAT_SECONDS
+        left = last_beat + wait - time.monotonic()
+        if left > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._work.wait(), left)
+
+    async def _publish_outbox(self, client: aioredis.Redis) -> None:
+        while self._outbox:
+            await self._send(client, self._outbox[0])
+            self._outbox.popleft()
+
+    async def _send(self, client: aioredis.Redis, message: UpMessage) -> None:
+        # Said now, whenever it was thought: receivers tell old from new by it.
+        stamped = replace(message, timestamp=time.time())
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await client.publish(self._channel(message), protocol.encode(stamped))
+
+    def _channel(self, message: UpMessage) -> str:
+        if isinstance(message, StreamStatus):
+            return protocol.status_channel(self._vps_id)
+        if isinstance(message, StreamProgress):
+            return protocol.progress_channel(self._vps_id)
+        return protocol.vps_channel(self._vps_id)
+
+
+async def _close(client: aioredis.Redis) -> None:
+    try:
+        await client.aclose()
+    except TROUBLE as error:
+        log.debug("closing: %s", type(error).__name__)

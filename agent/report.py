@@ -1,0 +1,201 @@
+"""From what the agent knows to what it says: run reports, stages of progress, the playout's plan. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from agent.journal import Record
+from agent.protocol import DestinationState, PushUrl, RunReport, SkippedItem, StreamConfig
+from agent.state import Media, Run
+from agent.validate import bad_destination, bad_file, cache_key
+
+ORDER_OF_STAGES: Final = (
+    "",
+    "downloading",
+    "file_ready",
+    "ffmpeg_starting",
+    "ffmpeg_started",
+    "streaming",
+)
+PERCENT: Final = {"file_ready": 70, "ffmpeg_starting": 80, "ffmpeg_started": 90, "streaming": 100}
+WORDS: Final = {
+    "file_ready": "the first file is ready",
+    "ffmpeg_starting": "starting to play",
+    "ffmpeg_started": "playing, connecting to the destinations",
+    "streaming": "on air",
+}
+MIB: Final = 1024 * 1024
+
+Library = Mapping[str, Media]
+
+
+def phase_of(run: Run, media: Library) -> str:
+    if run.stopping_since is not None:
+        return "stopping"
+    if run.retry_at is not None:
+        return "backing_off"
+    if run.on_air_since is not None:
+        return "on_air"
+    found = [media[key] for key in run.keys if key in media]
+    if any(each.playable for each in found):
+        return "starting"
+    return "preparing" if any(each.status == "preparing" for each in found) else "fetching"
+
+
+def stage_of(run: Run, media: Library) -> str:
+    """How far the start has come: one of ORDER_OF_STAGES."""
+    if run.on_air_since is not None:
+        return "streaming"
+    if not any(key in media and media[key].playable for key in run.keys):
+        return "downloading"
+    return "ffmpeg_started" if run.playing else "ffmpeg_starting" if run.has_process else "file_ready"
+
+
+def downloading(run: Run, media: Library) -> tuple[int, str]:
+    """(progress 10–60, words) of the first file that is still on its way."""
+    for key, item in run.files.items():
+        one = media.get(key)
+        if one is None or one.status in ("fetching", "preparing"):
+            done = min(one.done, item.size) if one else 0
+            percent = 10 + round(50 * done / item.size) if item.size > 0 else 10
+            verb = "preparing" if one and one.status == "preparing" else "fetching"
+            return percent, f"{verb} «{item.filename}»: {_amount(done, item.size)}"
+    return 10, "fetching the files"
+
+
+def _amount(done: int, total: int) -> str:
+    if total < MIB:
+        return f"{done // 1024} of {max(1, total // 1024)} KiB"
+    return f"{done // MIB} of {total // MIB} MiB"
+
+
+def run_report(run: Run, media: Library) -> RunReport:
+    playing = run.playing
+    return RunReport(
+        stream_id=run.stream_id,
+        run_id=run.run_id,
+        epoch=run.config.epoch,
+        phase=phase_of(run, media),
+        fingerprint=run.config.fingerprint,
+        item_id=playing.item_id if playing else None,
+        file_id=playing.file_id if playing else None,
+        position_s=playing.position_s if playing else 0.0,
+        duration_s=playing.duration_s if playing else None,
+        next_item_ids=playing.next_item_ids if playing else (),
+        items_played=playing.items_played if playing else 0,
+        bitrate_kbps=playing.bitrate_kbps if playing else 0.0,
+        on_air_since=run.on_air_since,
+        restarts=run.restarts,
+        skipped=_skipped(run, media),
+        destinations=_destinations(run),
+    )
+
+
+def _skipped(run: Run, media: Library) -> tuple[SkippedItem, ...]:
+    """Items that do not play: those whose file failed here, and those the playout could not play."""
+    by_file = dict(run.playing.skipped) if run.playing else {}
+    found = []
+    for item in run.config.video_files:
+        reason = failure(run, media, cache_key(item)) or by_file.get(item.file_id)
+        if reason:
+            found.append(SkippedItem(item_id=item.item_id, reason=reason))
+    return tuple(found)
+
+
+def failure(run: Run, media: Library, key: str) -> str | None:
+    one = media.get(key)
+    if one is not None and one.status == "failed":
+        return one.reason
+    item = run.files.get(key)
+    return bad_file(item) if item is not None else None
+
+
+def _destinations(run: Run) -> tuple[DestinationState, ...]:
+    """As the playout says; before it says anything, as they are bound to begin."""
+    said = {each.id: each for each in run.playing.destinations} if run.playing else {}
+    return tuple(said.get(push.id) or _untold(push, run.begun_at) for push in run.config.push_urls)
+
+
+def _untold(push: PushUrl, since: float) -> DestinationState:
+    bad = bad_destination(push)
+    state = "failed" if bad else "connecting" if push.enabled else "disabled"
+    return DestinationState(id=push.id, state=state, since=since, reason=bad)
+
+
+def visible(run: Run, media: Library) -> tuple[Any, ...]:
+    """What is worth a heartbeat of its own when it changes (counters and positions are not)."""
+    report = run_report(run, media)
+    states = tuple((each.id, each.state, each.reason) for each in report.destinations)
+    return (
+        report.run_id,
+        report.epoch,
+        report.phase,
+        report.item_id,
+        report.fingerprint,
+        report.skipped,
+        states,
+    )
+
+
+def plan_of(run: Run, media: Library) -> dict[str, Any]:
+    """The playout's plan.json."""
+    config = run.config
+    return {
+        "stream_id": config.id,
+        "run_id": config.run_id,
+        "epoch": config.epoch,
+        "loop": config.loop,
+        "order": config.order,
+        "items": _plan_items(run, media),
+        "destinations": [
+            {"id": push.id, "name": push.name, "url": push.url, "key": push.key, "enabled": push.enabled}
+            for push in config.push_urls
+            if bad_destination(push) is None
+        ],
+    }
+
+
+def _plan_items(run: Run, media: Library) -> list[dict[str, Any]]:
+    items = []
+    for item in run.config.video_files:
+        key = cache_key(item)
+        one = media.get(key, Media())
+        items.append(
+            {
+                "item_id": item.item_id,
+                "file_id": item.file_id,
+                "title": item.title or item.filename,
+                "path": one.path,
+                "ready": one.playable,
+                "complete": one.status == "complete",
+                "duration_s": one.duration_s or item.duration_s,
+                "failed": failure(run, media, key),
+            }
+        )
+    return items
+
+
+def record_of(run: Run) -> Record:
+    return Record(
+        config=run.config,
+        said_at=run.order.said_at,
+        pid=run.pid,
+        ticks=run.ticks,
+        stopping=run.stopping_since is not None,
+        on_air_since=run.on_air_since,
+        failures=run.failures,
+        restarts=run.restarts,
+    )
+
+
+def output_url(config: StreamConfig) -> str | None:
+    """Scheme, host and application of the first destination: no user, no query, no key."""
+    for push in config.push_urls:
+        if bad_destination(push):
+            continue
+        parts = urlsplit(push.url)
+        host = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{host}{parts.path}"
+    return None

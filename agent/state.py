@@ -1,0 +1,150 @@
+"""What the agent knows: plain, frozen data. `decide` alone makes the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.protocol import DestinationState, StreamConfig, VideoFile
+from agent.validate import cache_key
+
+ENDED_REMEMBERED: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """One file's way to the disk, known by its cache key."""
+
+    status: str = "fetching"
+    """fetching, preparing (all here, not playable yet), ready (its beginning plays), complete or failed."""
+    path: str = ""
+    done: int = 0
+    total: int = 0
+    duration_s: float | None = None
+    reason: str = ""
+    retry_at: float | None = None
+    """Failed for now: when to try again. None: for good, until a command brings a new address."""
+
+    @property
+    def playable(self) -> bool:
+        return self.status in ("ready", "complete")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playing:
+    """The playout's own account of itself (its STATUS line)."""
+
+    phase: str
+    item_id: int | None = None
+    file_id: int | None = None
+    position_s: float = 0.0
+    duration_s: float | None = None
+    items_played: int = 0
+    next_item_ids: tuple[int, ...] = ()
+    skipped: tuple[tuple[int, str], ...] = ()
+    """(file_id, reason)"""
+    bitrate_kbps: float = 0.0
+    destinations: tuple[DestinationState, ...] = ()
+
+    @property
+    def reaches_somebody(self) -> bool:
+        return any(each.state == "live" and each.bytes_sent > 0 for each in self.destinations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A START_STREAM as it was taken: the configuration, and when the control plane said it."""
+
+    config: StreamConfig
+    said_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How a run ended, or will once its playout is gone."""
+
+    status: str
+    message: str
+
+
+STOPPED: Final = Verdict(status="STOPPED", message="stopped")
+FINISHED: Final = Verdict(status="STOPPED", message="finished")
+REPLACED: Final = Verdict(status="STOPPED", message="replaced by a newer run")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One stream held. `pid` is its playout; `spawning`: one is ordered and has not yet answered."""
+
+    order: Order
+    begun_at: float
+    spawning: bool = False
+    pid: int | None = None
+    ticks: int | None = None
+    spawned_at: float | None = None
+    on_air_since: float | None = None
+    playing: Playing | None = None
+    failures: int = 0
+    restarts: int = 0
+    retry_at: float | None = None
+    stopping_since: float | None = None
+    rung: int = 0
+    """How far up the stop ladder: 1 asked, 2 SIGTERM, 3 SIGKILL."""
+    verdict: Verdict | None = None
+    successor: Order | None = None
+    told: str = ""
+    """The furthest stage of progress said so far."""
+    said_unreached: bool = False
+
+    @property
+    def config(self) -> StreamConfig:
+        return self.order.config
+
+    @property
+    def stream_id(self) -> int:
+        return self.config.id
+
+    @property
+    def run_id(self) -> str:
+        return self.config.run_id
+
+    @property
+    def has_process(self) -> bool:
+        return self.spawning or self.pid is not None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(cache_key(item) for item in self.config.video_files))
+
+    @property
+    def files(self) -> dict[str, VideoFile]:
+        """The distinct files of the playlist, in its order."""
+        found: dict[str, VideoFile] = {}
+        for item in self.config.video_files:
+            found.setdefault(cache_key(item), item)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    stream_id: int
+    epoch: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    vps_id: int
+    max_streams: int | None = None
+    on_exit: str = "handover"
+    runs: Mapping[int, Run] = field(default_factory=dict)
+    """By stream: never two of one stream."""
+    media: Mapping[str, Media] = field(default_factory=dict)
+    ended: Mapping[str, Ended] = field(default_factory=dict)
+    """The latest runs that ended here, by run id: a late command cannot bring them back."""
+    leaving_since: float | None = None
+
+    @property
+    def accepting(self) -> bool:
+        return self.leaving_since is None

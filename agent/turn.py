@@ -1,0 +1,193 @@
+"""One turn of `decide`: a working copy of the state, and what follows from how it changed.
+
+Journal, plan, heartbeat, status and progress are not asked for by the handlers: they are the difference
+between the state before and after, so none can be forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from agent import report
+from agent.actions import (
+    Action,
+    Forget,
+    Hold,
+    Note,
+    Poke,
+    Publish,
+    Remember,
+    Report,
+    Spawn,
+    WritePlan,
+)
+from agent.protocol import StreamProgress, StreamStatus
+from agent.state import ENDED_REMEMBERED, Ended, Media, Order, Run, State, Verdict
+
+_LEVEL: Final = {"STOPPED": "info", "ERROR": "error"}
+
+
+class Turn:
+    def __init__(self, state: State, now: float) -> None:
+        self.before = state
+        self.now = now
+        self.runs: dict[int, Run] = dict(state.runs)
+        self.media: dict[str, Media] = dict(state.media)
+        self.ended: dict[str, Ended] = dict(state.ended)
+        self.leaving_since = state.leaving_since
+        self._actions: list[Action] = []
+
+    # ------------------------------------------------------------------------------------ for the handlers
+
+    def do(self, *actions: Action) -> None:
+        self._actions.extend(actions)
+
+    def note(self, level: str, text: str, run: Run | None = None, **more: str | int | bool) -> None:
+        stream_id = run.stream_id if run else None
+        run_id = run.run_id if run else None
+        self.do(Note(level, text, stream_id=stream_id, run_id=run_id, **more))  # type: ignore[arg-type]
+
+    def put(self, run: Run) -> Run:
+        self.runs[run.stream_id] = run
+        return run
+
+    def run_of(self, run_id: str) -> Run | None:
+        return next((run for run in self.runs.values() if run.run_id == run_id), None)
+
+    def holders(self, key: str) -> list[Run]:
+        return [run for run in self.runs.values() if key in run.keys]
+
+    def progress(self, run: Run, stage: str, percent: int, message: str) -> None:
+        self.do(
+            Publish(
+                StreamProgress(
+                    stream_id=run.stream_id,
+                    stage=stage,
+                    progress=percent,
+                    message=message,
+                    vps_id=self.before.vps_id,
+                    timestamp=self.now,
+                    run_id=run.run_id,
+                )
+            )
+        )
+
+    def refuse(self, order: Order, reason: str) -> None:
+        """A run that never begins: said as an error, and remembered as ended."""
+        self.note("warning", f"start refused: {reason}", Run(order=order, begun_at=self.now))
+        self.end_as(order, Verdict(status="ERROR", message=reason))
+
+    def end_as(self, order: Order, verdict: Verdict) -> None:
+        config = order.config
+        self.ended.pop(config.run_id, None)
+        self.ended[config.run_id] = Ended(stream_id=config.id, epoch=config.epoch, verdict=verdict)
+        self.tell_end(config.id, config.run_id, verdict)
+
+    def tell_end(self, stream_id: int, run_id: str, verdict: Verdict) -> None:
+        message = StreamStatus(
+            stream_id=stream_id,
+            status=verdict.status,
+            message=verdict.message,
+            vps_id=self.before.vps_id,
+            timestamp=self.now,
+            run_id=run_id,
+        )
+        self.do(Report(message) if verdict.status == "ERROR" else Publish(message))
+
+    def tell_streaming(self, run: Run) -> None:
+        self.do(
+            Publish(
+                StreamStatus(
+                    stream_id=run.stream_id,
+                    status="STREAMING",
+                    message="on air",
+                    vps_id=self.before.vps_id,
+                    timestamp=self.now,
+                    run_id=run.run_id,
+                    ffmpeg_pid=run.pid,
+                    output_url=report.output_url(run.config),
+                    run=report.run_report(run, self.media),
+                )
+            )
+        )
+
+    # ------------------------------------------------------------------------------------- what follows
+
+    def close(self) -> tuple[State, list[Action]]:
+        first: list[Action] = []
+        last: list[Action] = []
+        for stream_id in [*self.before.runs, *(each for each in self.runs if each not in self.before.runs)]:
+            self._follow(self.before.runs.get(stream_id), self.runs.get(stream_id), first, last)
+        self._hold(first)
+        while len(self.ended) > ENDED_REMEMBERED:
+            del self.ended[next(iter(self.ended))]
+        state = replace(
+            self.before,
+            runs=self.runs,
+            media=self.media,
+            ended=self.ended,
+            leaving_since=self.leaving_since,
+        )
+        return state, [*first, *self._actions, *last]
+
+    def _follow(self, old: Run | None, new: Run | None, first: list[Action], last: list[Action]) -> None:
+        if old is new and self.media == self.before.media:
+            return
+        if old is not None and (new is None or new.run_id != old.run_id):
+            # A successor's spawn waits for nothing here: the old run has no process any more.
+            first.append(Forget(old.run_id)) if new else last.append(Forget(old.run_id))
+            last.append(Poke())
+        if new is None:
+            return
+        same = old if old is not None and old.run_id == new.run_id else None
+        if same is None or report.record_of(same) != report.record_of(new):
+            first.append(Remember(report.record_of(new)))
+        self._follow_plan(same, new, first, last)
+        self._follow_visible(same, new, last)
+        self._follow_progress(same, new)
+
+    def _follow_plan(self, old: Run | None, new: Run, first: list[Action], last: list[Action]) -> None:
+        plan = report.plan_of(new, self.media)
+        if old is None or report.plan_of(old, self.before.media) != plan:
+            # Before a spawn the plan must lie there; otherwise after what the handlers asked for.
+            starts = any(isinstance(each, Spawn) and each.run_id == new.run_id for each in self._actions)
+            (first if starts else last).append(WritePlan(new.run_id, plan))
+
+    def _follow_visible(self, old: Run | None, new: Run, last: list[Action]) -> None:
+        seen = report.visible(new, self.media)
+        if old is not None and report.visible(old, self.before.media) == seen:
+            return
+        last.append(Poke())
+        if new.on_air_since is not None and new.stopping_since is None:
+            self.tell_streaming(new)
+
+    def _follow_progress(self, old: Run | None, new: Run) -> None:
+        if new.stopping_since is not None or new.told == "streaming":
+            return
+        stage = report.stage_of(new, self.media)
+        if stage == "downloading":
+            self._follow_download(old, new)
+            return
+        told = report.ORDER_OF_STAGES.index(new.told)
+        for each in report.ORDER_OF_STAGES[told + 1 : report.ORDER_OF_STAGES.index(stage) + 1]:
+            if each in report.PERCENT:
+                self.progress(new, each, report.PERCENT[each], report.WORDS[each])
+        if report.ORDER_OF_STAGES.index(stage) > told:
+            self.put(replace(new, told=stage))
+
+    def _follow_download(self, old: Run | None, new: Run) -> None:
+        percent, words = report.downloading(new, self.media)
+        if new.told in ("", "downloading") and (
+            old is None or report.downloading(old, self.before.media)[0] != percent or new.told == ""
+        ):
+            self.progress(new, "downloading", percent, words)
+            self.put(replace(new, told="downloading"))
+
+    def _hold(self, first: list[Action]) -> None:
+        def keys(runs: dict[int, Run] | State) -> frozenset[str]:
+            held = runs.runs if isinstance(runs, State) else runs
+            return frozenset(key for run in held.values() for key in run.keys)
+
+        if self.before.runs is not self.runs and keys(self.runs) != keys(self.before):
+            first.insert(0, Hold(keys(self.runs)))

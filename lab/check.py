@@ -1,0 +1,69 @@
+"""`bin/test`: lint, types, migrations and tests, on servers of their own. Stops at the first stage that fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from lab.postgres import Postgres
+from lab.product import ROOT
+
+PYTHON = sys.executable
+# Any values do: these stages import the settings and touch no server.
+SETTINGS = {
+    "SECRET_KEY": "only-for-checks-" + "x" * 50,
+    "FIELD_KEYS": "t1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "DATABASE_URL": "sqlite://:memory:",
+}
+CODE_CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy", "."))
+
+
+def main(arguments: Sequence[str]) -> int:
+    if arguments:
+        return stage("pytest", [PYTHON, "-m", "pytest", *arguments], {})
+    stages = [check_code, check_migrations, test_on_sqlite, test_on_postgres, test_end_to_end]
+    return next((code for check in stages if (code := check())), 0)
+
+
+def check_code() -> int:
+    codes = (stage(" ".join(command), [PYTHON, "-m", *command], SETTINGS) for command in CODE_CHECKS)
+    return next((code for code in codes if code), 0)
+
+
+def check_migrations() -> int:
+    command = [PYTHON, "manage.py", "makemigrations", "--check", "--dry-run"]
+    return stage("makemigrations --check", command, SETTINGS)
+
+
+def test_on_sqlite() -> int:
+    return stage(
+        "tests",
+        [PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-m", "not e2e and not postgres"],
+        {},
+    )
+
+
+def test_on_postgres() -> int:
+    with Postgres() as server:
+        command = [PYTHON, "-m", "pytest", "-q", "-m", "postgres"]
+        return stage("tests on PostgreSQL", command, {"DATABASE_URL": server.url})
+
+
+def test_end_to_end() -> int:
+    return stage("end to end", [PYTHON, "-m", "pytest", "-q", "-m", "e2e"], {})
+
+
+def stage(name: str, command: Sequence[str], env: Mapping[str, str]) -> int:
+    print(f"── {name}", flush=True)
+    started = time.monotonic()
+    code = subprocess.run(list(command), cwd=ROOT, env=os.environ | env).returncode
+    print(f"── {name}: {'failed' if code else 'passed'} ({time.monotonic() - started:.0f} s)\n", flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

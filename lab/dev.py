@@ -1,0 +1,80 @@
+"""`bin/dev`: the product on this machine, with a demo channel on air. Ctrl-C ends everything."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from lab.ports import free_port, is_open
+from lab.product import ROOT, Plan, Product
+
+
+def main() -> int:
+    args = _arguments()
+    started = time.monotonic()
+    plan = Plan(
+        home=args.var,
+        web_port=_port(args.port),
+        rtmp_port=free_port(),
+        platform_port=free_port(),
+        agents=args.agents,
+        demo=not args.no_demo,
+        echo=args.verbose,
+    )
+    print("Starting EZStream …", flush=True)
+    with Product(plan) as product:
+        _say(product, time.monotonic() - started)
+        wait_for_the_end()
+        print("\nEnding …", flush=True)
+    return 0
+
+
+def wait_for_the_end() -> None:
+    """Until Ctrl-C or SIGTERM; from then on a second one does not disturb the ending."""
+    try:
+        while True:
+            signal.pause()
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8000")), help="of the web pages")
+    parser.add_argument("--agents", type=int, default=1, help="how many local VPSes (default 1)")
+    parser.add_argument("--no-demo", action="store_true", help="no demo users, clips and channel")
+    parser.add_argument("--verbose", action="store_true", help="print what every process says")
+    var = Path(os.environ.get("VAR_DIR", ROOT / "var"))
+    parser.add_argument("--var", type=Path, default=var, help="where data, logs and secrets are kept")
+    return parser.parse_args()
+
+
+def _port(wanted: int) -> int:
+    """The wanted port, or a free one (said in the banner) when somebody has it."""
+    return free_port() if is_open(wanted) else wanted
+
+
+def _say(product: Product, seconds: float) -> None:
+    lines = [f"\n  EZStream is up ({seconds:.1f} s).", "", f"    Pages           {product.url}/"]
+    for who in product.facts.get("people", []):
+        lines.append(f"    {who['role']:<15} {who['email']}   {who['password']}")
+    lines += [
+        f"    Operators       {product.url}/admin/",
+        f"    Demo platform   {product.platform_url}/   (what the outside world receives)",
+        f"    Logs            {product.plan.home / 'logs'}",
+        "",
+        "  Push your own streams to these servers, any key:",
+        *(f"    {url}" for url in product.ingest.values()),
+        "",
+        "  Ctrl-C ends everything.",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())
