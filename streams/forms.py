@@ -118,7 +118,7 @@ class DestinationForm(forms.Form):
     url = forms.CharField(
         label=_("Server URL"),
         max_length=500,
-        required=False,
+        error_messages={"required": _("Type the server's address: rtmp://… or rtmps://…")},
         widget=forms.TextInput(
             attrs={
                 "class": "form-control",
@@ -132,41 +132,42 @@ class DestinationForm(forms.Form):
     key = forms.CharField(
         label=_("Stream key"),
         max_length=500,
-        required=False,
-        strip=True,
+        error_messages={"required": _("Paste the stream key of the platform.")},
         widget=forms.PasswordInput(
             render_value=False,
             attrs={"class": "form-control", "autocomplete": "new-password", "spellcheck": "false"},
         ),
     )
 
-    def __init__(self, *args: Any, destination: Destination | None = None, **kwargs: Any) -> None:
-        self.destination = destination
+    def __init__(
+        self,
+        data: QueryDict | None = None,
+        *,
+        prefix: str | None = None,
+        initial: dict[str, Any] | None = None,
+        destination: Destination | None = None,
+    ) -> None:
         if destination is not None:
-            kwargs.setdefault(
-                "initial",
-                {"platform": destination.platform, "name": destination.name, "url": destination.url},
-            )
-        super().__init__(*args, **kwargs)
-        self.fields["key"].help_text = self._key_help()
-        if not self.is_bound and "url" not in self.initial:
-            self.initial["url"] = platforms.known(self.initial.get("platform", Platform.YOUTUBE)).url
+            initial = {"platform": destination.platform, "name": destination.name, "url": destination.url}
+        initial = {"url": platforms.known(Platform.YOUTUBE).url, **(initial or {})}
+        super().__init__(data, prefix=prefix, initial=initial)
+        self.fields["key"].required = destination is None
+        self.fields["key"].help_text = (
+            _("Stored encrypted and never shown again on a page.")
+            if destination is None
+            else _("A key is stored. Leave this empty to keep it.")
+        )
+        if data is not None:
+            self.data = self._with_url(data)
 
-    def _key_help(self) -> str:
-        if self.destination is not None:
-            return str(_("A key is stored. Leave this empty to keep it."))
-        return str(_("Stored encrypted and never shown again on a page, so paste it in once."))
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        platform = data.get("platform")
-        if platform and not data.get("url"):
-            data["url"] = platforms.known(platform).url
-            if not data["url"]:
-                self.add_error("url", _("Type the server's address: rtmp://… or rtmps://…"))
-        if not data.get("key") and self.destination is None:
-            self.add_error("key", _("Paste the stream key of the platform."))
-        return data
+    def _with_url(self, data: QueryDict) -> QueryDict:
+        """A known platform's server is filled in where none was typed (with JavaScript the page does it)."""
+        platform, url = data.get(self.add_prefix("platform")), data.get(self.add_prefix("url"), "")
+        if url.strip() or platform not in Platform.values:
+            return data
+        filled = data.copy()
+        filled[self.add_prefix("url")] = platforms.known(platform).url
+        return filled
 
     @property
     def is_untouched(self) -> bool:
