@@ -41,7 +41,7 @@ class StreamForm(forms.Form):
         help_text=_("Only you see it."),
         widget=forms.Textarea(attrs={"class": "form-control", "rows": 2}),
     )
-    files = IdsField(label=_("Playlist"), error_messages={"required": _("Add at least one video to the playlist.")})
+    playlist = IdsField(label=_("Playlist"), error_messages={"required": _("Add at least one video to the playlist.")})
     order = forms.ChoiceField(
         label=_("Order"),
         choices=Order.choices,
@@ -79,7 +79,7 @@ def typed(data: QueryDict) -> dict[str, Any]:
         "order": data.get("order", Order.SEQUENTIAL),
         "loop": "loop" in data,
         "keep_files_after_stop": "keep_files_after_stop" in data,
-        "files": ids(data.getlist("files")),
+        "playlist": ids(data.getlist("playlist")),
         "outputs": ids(data.getlist("outputs")),
         "enabled": ids(data.getlist("enabled")),
     }
@@ -94,7 +94,7 @@ def stored(stream: Stream) -> dict[str, Any]:
         "order": stream.order,
         "loop": stream.loop,
         "keep_files_after_stop": stream.keep_files_after_stop,
-        "files": list(stream.items.order_by("position").values_list("file_id", flat=True)),
+        "playlist": list(stream.items.order_by("position").values_list("file_id", flat=True)),
         "outputs": [output.destination_id for output in outputs],
         "enabled": [output.destination_id for output in outputs if output.enabled],
     }
@@ -195,10 +195,16 @@ class FilterForm(forms.Form):
         max_length=100,
         widget=forms.TextInput(attrs={"type": "search", "class": "form-control", "placeholder": _("Search by title")}),
     )
+    STATE_LABELS: Final = [
+        ("", _("all")),
+        ("on_air", _("on air")),
+        ("off_air", _("off air")),
+        ("failed", _("failed")),
+    ]
     state = forms.ChoiceField(
         label=_("State"),
         required=False,
-        choices=[("", _("all")), ("on_air", _("on air")), ("off_air", _("off air")), ("failed", _("failed"))],
+        choices=STATE_LABELS,
         widget=forms.HiddenInput,
     )
     sort = forms.ChoiceField(

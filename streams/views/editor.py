@@ -29,7 +29,7 @@ from streams.views.destinations import spec_of
 from streams.views.requests import Request
 
 PICKER_SIZE: Final = 24
-_FIELD_OF_SPEC: Final = {"destinations": "outputs"}
+_FIELD_OF_SPEC: Final = {"destinations": "outputs", "files": "playlist"}
 
 
 @login_required
@@ -57,7 +57,7 @@ def pick(request: Request) -> HttpResponse:
 
 def _edit(request: Request, owner: User, stream: Stream | None) -> HttpResponse:
     if request.method == "GET":
-        initial = stored(stream) if stream else {"files": ids(request.GET.getlist("files"))}
+        initial = stored(stream) if stream else {"playlist": ids(request.GET.getlist("files"))}
         return _page(request, owner, stream, StreamForm(initial=initial), DestinationForm(prefix="new"))
     order = request.POST.get("do", "save")
     if order in ("save", "start"):
@@ -72,7 +72,7 @@ def _after(data: QueryDict, order: str) -> dict[str, Any]:
     initial = typed(data)
     if order != "search":
         with suppress(playlist.BadOrderError):  # an unknown button: the page as it was
-            initial["files"] = playlist.apply(initial["files"], order)
+            initial["playlist"] = playlist.apply(initial["playlist"], order)
     return initial
 
 
@@ -159,7 +159,7 @@ def _spec(form: StreamForm, outputs: list[int], enabled: set[int]) -> StreamSpec
         loop=data["loop"],
         order=data["order"],
         keep_files_after_stop=data["keep_files_after_stop"],
-        file_ids=tuple(data["files"]),
+        file_ids=tuple(data["playlist"]),
         outputs=tuple(OutputSpec(pk, pk in enabled) for pk in dict.fromkeys(outputs)),
     )
 
@@ -190,7 +190,7 @@ def _page(
     form: StreamForm,
     new_destination: DestinationForm,
 ) -> HttpResponse:
-    items = _items(owner, form["files"].value() or ())
+    items = _items(owner, form["playlist"].value() or ())
     context = {
         "stream": stream,
         "owner": owner,
