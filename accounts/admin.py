@@ -96,7 +96,7 @@ class OurUserAdmin(NoBulkDelete, UserAdmin):  # type: ignore[type-arg]
     def storage(self, user: User) -> str:
         allowed = int(getattr(user, "plan_storage", None) or 0)
         taken = user.storage_taken
-        return f"{filesize(taken)} / {filesize(allowed)} ({percent(taken, allowed)} %)"
+        return f"{percent(taken, allowed)} % of {filesize(allowed)}".replace(" ", "\N{NO-BREAK SPACE}")
 
     @admin.display(description=_("verified"), boolean=True, ordering="email_verified_at")
     def verified(self, user: User) -> bool:

@@ -17,6 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts import audit, throttle, time_zones
 from accounts.models import User
 
+PASSWORD_HELP = _("At least 8 characters. Not a common password, not your name, not digits only.")
+
 
 class EmailTakenError(Exception):
     """Somebody else registered this e-mail between the check and the insert."""
@@ -32,6 +34,7 @@ class SignupForm(allauth.SignupForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _rename(self, email=_("E-mail"), password1=_("Password"), password2=_("Password again"))
+        self.fields["password1"].help_text = PASSWORD_HELP
 
     def clean_name(self) -> str:
         return " ".join(str(self.cleaned_data["name"]).split())
@@ -77,6 +80,8 @@ class ChangePasswordForm(allauth.ChangePasswordForm):
             password1=_("New password"),
             password2=_("New password again"),
         )
+        self.fields["oldpassword"].help_text = ""
+        self.fields["password1"].help_text = PASSWORD_HELP
 
 
 class ResetPasswordForm(allauth.ResetPasswordForm):
@@ -95,6 +100,7 @@ class ResetPasswordKeyForm(allauth.ResetPasswordKeyForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _rename(self, password1=_("New password"), password2=_("New password again"))
+        self.fields["password1"].help_text = PASSWORD_HELP
 
     def save(self) -> None:
         super().save()
@@ -124,6 +130,7 @@ class ReauthenticateForm(allauth.ReauthenticateForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _rename(self, password=_("Password"))
+        self.fields["password"].help_text = ""
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -43,6 +43,5 @@ def choices() -> Choices:
     """All zones grouped by their part of the world, for a select."""
     groups: dict[str, list[tuple[str, str | Promise]]] = defaultdict(list)
     for name in sorted(names() - {"UTC"}):
-        part, _slash, place = name.partition("/")
-        groups[part].append((name, place.replace("_", " ")))
+        groups[name.partition("/")[0]].append((name, name.replace("_", " ")))
     return [("", _("As the browser says")), ("UTC", "UTC"), *groups.items()]
