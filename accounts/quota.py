@@ -7,10 +7,10 @@ snapshot on PostgreSQL, and two uploads could both find room for the last bytes.
 from __future__ import annotations
 
 from django.db.models import F
-from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from kit.templatetags.kit import filesize
 
 
 class OverQuota(Exception):
@@ -34,14 +34,14 @@ def settle_storage(user_id: int, *, reserved: int, used: int) -> None:
 
 
 def release_storage(user_id: int, *, reserved: int = 0, used: int = 0) -> None:
-    """Gives bytes back. The caller makes sure it happens once (it changes the file's row in the same transaction)."""
+    """Gives bytes back. The caller sees that it happens once, by changing the file in the same transaction."""
     settle_storage(user_id, reserved=reserved, used=-used)
 
 
 def _no_room(user: User, n: int) -> str:
     left = max(0, user.plan.max_storage - user.storage_taken)
     return _("This file needs %(need)s, and %(left)s of your %(total)s are free.") % {
-        "need": filesizeformat(n),
-        "left": filesizeformat(left),
-        "total": filesizeformat(user.plan.max_storage),
+        "need": filesize(n),
+        "left": filesize(left),
+        "total": filesize(user.plan.max_storage),
     }

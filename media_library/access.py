@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from typing import cast
 
-from django.http import Http404
+from django.db.models import Count
+from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from media_library.models import FileStatus, Upload, VideoFile
+from media_library.models import FileStatus, Upload, VideoFile, VideoFileQuerySet
+
+
+def me(request: HttpRequest) -> User:
+    """Who asks; views call it behind `login_required`."""
+    return cast(User, request.user)
 
 
 def file_of(user: User, file_id: int) -> VideoFile:
@@ -32,6 +39,24 @@ def file_for_agent(file_id: int) -> VideoFile:
     if file is None:
         raise Http404(_("The file was deleted."))
     return file
+
+
+def rows_of(user: User) -> VideoFileQuerySet:
+    """This user's files as the list shows them: with their upload and the number of streams that play them."""
+    files = VideoFile.objects.of(user).select_related("upload")
+    return files.annotate(stream_count=Count("playlist_items__stream", distinct=True))
+
+
+def row_of(user: User, file_id: int) -> VideoFile:
+    file = rows_of(user).filter(pk=file_id).first()
+    if file is None:
+        raise Http404(_("You have no such video."))
+    return file
+
+
+def files_of(user: User, file_ids: list[int]) -> list[VideoFile]:
+    """Those of the files that are this user's."""
+    return list(VideoFile.objects.of(user).filter(pk__in=file_ids))
 
 
 def open_uploads(user: User) -> list[Upload]:

@@ -1,8 +1,8 @@
 """The bytes of uploads in flight: one file each in UPLOAD_DIR, named by the upload's id.
 
-The file's length is the truth about how much arrived; `Upload.offset` is a copy for lists. Each chunk is flushed to
-the disk (`fdatasync`) before its offset is acknowledged, so neither a killed server nor a power cut takes back what a
-browser was told; without that a resumed upload could have a hole that nobody notices before it is on air.
+The file's length is the truth about how much arrived; `Upload.offset` is a copy for lists. Each chunk is flushed
+to the disk (`fdatasync`) before its offset is acknowledged, so neither a killed server nor a power cut takes back
+what a browser was told; without it a resumed upload could have a hole that nobody notices before it is on air.
 A lock (`flock`) on the file keeps two writers apart; the kernel frees it when its process dies.
 """
 
@@ -70,7 +70,7 @@ def locked(upload_id: uuid.UUID) -> Iterator[BinaryIO]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise Busy(_("This upload is being written to from another window.")) from error
-        yield file  # type: ignore[misc]  # a raw file is binary enough
+        yield file
 
 
 def append(file: BinaryIO, body: Readable, length: int) -> int:
@@ -83,7 +83,9 @@ def append(file: BinaryIO, body: Readable, length: int) -> int:
             left -= len(block)
         os.fdatasync(file.fileno())
     except OSError as error:
-        raise DiskFailed(_("The server could not write to its disk: %(why)s.") % {"why": error.strerror}) from error
+        raise DiskFailed(
+            _("The server could not write to its disk: %(why)s.") % {"why": error.strerror}
+        ) from error
     return end + length - left
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
@@ -93,6 +95,9 @@ class VideoFile(models.Model):
         return f"{self.width}×{self.height}" if self.width and self.height else ""
 
 
+PAUSED_AFTER = timedelta(seconds=60)
+
+
 class Upload(models.Model):
     """A tus upload in flight. Its bytes grow in UPLOAD_DIR/{id}; its size is reserved in the quota."""
 
@@ -112,6 +117,11 @@ class Upload(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no window seems to send it: a chunk takes seconds, even on a slow line."""
+        return timezone.now() - self.touched_at > PAUSED_AFTER
 
     @property
     def percent(self) -> int:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import pairwise
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 _VARIABLE_SHARE: Final = 0.01
 """More than this share of odd frame distances makes a variable frame rate: single hiccups are common."""
@@ -117,7 +117,7 @@ def read(path: str) -> Facts:
         )
 
 
-def _samples(container, video) -> list[Sample]:  # type: ignore[no-untyped-def]
+def _samples(container: Any, video: Any) -> list[Sample]:
     """From the index; a fragmented file has none for most of its frames, so its packets are walked."""
     entries = video.index_entries
     if video.frames and len(entries) >= video.frames:

@@ -2,8 +2,8 @@
 
 Daphne has no back-pressure: what a response yields is in memory until the client took it. So one answer never
 carries more than PIECE bytes, read at once; streaming it would hold the same bytes in the transport's buffer.
-A range asked for with an open or distant end is answered with its beginning (206, `Content-Range` tells), as RFC 9110
-allows. Without a `Range` header a 206 is not allowed: a file of at most PIECE bytes is sent whole (200), a
+A range with an open or distant end is answered with its beginning (206, see `Content-Range`), as RFC 9110 allows.
+Without a `Range` header a 206 is not allowed: a file of at most PIECE bytes is sent whole (200), a
 larger one is refused with 400 and says how to ask. In production nginx sends the bytes (USE_X_ACCEL).
 """
 
@@ -37,7 +37,7 @@ class Unsatisfiable(Exception):
 
 
 def piece_of(header: str, size: int) -> Piece | None:
-    """The part of `size` bytes a Range header asks for, at most PIECE long; None when there is no (single) range."""
+    """The part of `size` bytes a Range header asks for, at most PIECE long; None without a (single) range."""
     match = _RANGE.fullmatch(header.replace(" ", ""))
     if match is None or match.group(0) == "bytes=-":
         return None

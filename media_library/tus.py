@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -75,7 +74,7 @@ def metadata(header: str) -> dict[str, str]:
 def _decoded(value: str) -> str:
     try:
         return base64.b64decode(value.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # of base64 and of UTF-8
         raise Malformed("Upload-Metadata is not base64 of UTF-8.") from error
 
 

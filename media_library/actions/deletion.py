@@ -1,6 +1,6 @@
 """Deleting: the row, the quota and a Deletion row change in one transaction; the bytes go afterwards.
 
-A storage that fails then leaves a Deletion row that is tried again, so no file is forgotten and no counter is wrong.
+A storage that fails then leaves a Deletion row that is tried again: no file is forgotten, no counter is wrong.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def delete(file: VideoFile, actor: User | None, request: HttpRequest | None = No
             raise InUse(_used_by(row)) from error
 
 
-def delete_many(files: Iterable[VideoFile], actor: User, request: HttpRequest | None = None) -> tuple[int, list[str]]:
+def delete_many(
+    files: Iterable[VideoFile], actor: User, request: HttpRequest | None = None
+) -> tuple[int, list[str]]:
     """Deletes what can be deleted. Returns how many went and why the others stay."""
     gone, reasons = 0, []
     for file in files:

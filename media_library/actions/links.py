@@ -25,7 +25,8 @@ def download_url(file: VideoFile) -> str:
         url: str = storage.url(file.stored_name)
         return url
     token = signing.TimestampSigner(salt=_SALT).sign(str(file.pk))
-    return settings.AGENT_MEDIA_URL.rstrip("/") + reverse("library:download", args=[token])
+    base: str = settings.AGENT_MEDIA_URL.rstrip("/")
+    return base + reverse("library:download", args=[token])
 
 
 def signed_file_id(token: str) -> int:

@@ -1,4 +1,7 @@
-"""From received bytes to a video in the library. Idempotent: it may be killed anywhere and run again, or run twice."""
+"""From received bytes to a video in the library.
+
+Idempotent: it may be killed anywhere and run again, or run twice at once.
+"""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ from typing import Final
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
-from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from accounts import audit, quota
 from accounts.models import User
 from kit.actors import after_commit, send_after_commit
+from kit.templatetags.kit import filesize
 from media_library import incoming, names
 from media_library.actions.queue import processing_actor
 from media_library.errors import (
@@ -42,7 +42,7 @@ def create_upload(
     last_modified: int | None = None,
     request: HttpRequest | None = None,
 ) -> Upload:
-    """Begins an upload of `length` bytes and reserves them. Raises Refused, having made nothing, when it cannot be.
+    """Begins an upload of `length` bytes and reserves them. Raises Refused, having made nothing.
 
     `last_modified` (ms since 1970) lets the same file be recognised when it is picked again.
     """
@@ -70,7 +70,7 @@ def _check(owner: User, name: str, length: int) -> None:
     if length <= 0:
         raise BadLength(_("The file is empty."))
     if length > settings.MAX_UPLOAD_BYTES and not owner.is_staff:
-        limit = filesizeformat(settings.MAX_UPLOAD_BYTES)
+        limit = filesize(settings.MAX_UPLOAD_BYTES)
         raise TooLarge(_("The file is larger than %(limit)s, the most one file may have.") % {"limit": limit})
     waiting = Upload.objects.filter(owner=owner, file__status=FileStatus.UPLOADING).count()
     if waiting >= MAX_OPEN_UPLOADS:
@@ -148,9 +148,11 @@ def cancel_upload(upload: Upload, actor: User, request: HttpRequest | None = Non
 
 
 def expire_uploads(now: datetime) -> int:
-    """Gives up uploads without a chunk for UPLOAD_EXPIRY, and clears what uploads left behind. Returns how many."""
+    """Gives up uploads without a chunk for UPLOAD_EXPIRY and clears what others left. Returns how many."""
     old = Upload.objects.filter(touched_at__lt=now - settings.UPLOAD_EXPIRY)
-    expired = sum(_give_up(upload) for upload in old.filter(file__status=FileStatus.UPLOADING).select_related("file"))
+    expired = sum(
+        _give_up(upload) for upload in old.filter(file__status=FileStatus.UPLOADING).select_related("file")
+    )
     old.exclude(file__status__in=[FileStatus.UPLOADING, FileStatus.PROCESSING]).delete()
     known = {str(pk) for pk in Upload.objects.values_list("pk", flat=True)}
     for stray in incoming.strays(now - settings.UPLOAD_EXPIRY, known):

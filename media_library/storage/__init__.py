@@ -1,8 +1,8 @@
 """Where video files lie, behind Django's storage interface. One module per kind.
 
 To add one: a class here that passes tests/test_storage_contract.py, a row in BACKENDS, its settings in `checks`.
-Beyond Django's interface a backend has `is_local`: True when `path(name)` is a file on this machine, and raises only
-the errors of `storage.errors`. `save(name, content)` overwrites, so that a repeated job does no harm.
+Beyond Django's interface a backend has `is_local` (True when `path(name)` is a file on this machine) and raises
+only the errors of `storage.errors`. `save(name, content)` overwrites, so that a repeated job does no harm.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 BACKENDS: Final = {"local": "media_library.storage.local.LocalMediaStorage"}
 
 
-class FileOnDisk(File):
+class FileOnDisk(File):  # type: ignore[type-arg]
     """A finished file that may be moved into the storage: local disk renames it, others read it in pieces."""
 
     def __init__(self, path: Path) -> None:

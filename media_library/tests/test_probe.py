@@ -1,5 +1,6 @@
 """What is read from real files, and what is refused with which words."""
 
+import contextlib
 import hashlib
 import io
 import subprocess
@@ -65,10 +66,8 @@ def test_a_hostile_index_ends_the_probe_only(plain, tmp_path):
     data[at + 12 : at + 16] = b"\x7f\xff\xff\xff"
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(data)
-    try:
+    with contextlib.suppress(Unfit):
         probing.judge(probing.probe(bad), len(data), None)
-    except Unfit as refusal:
-        assert str(refusal)
 
 
 FACTS = Facts("mov", 2.0, 50, 320, 180, "h264", "High", "yuv420p", 25.0, False, 2.0, 300, "aac", 48_000, 2, 900)
@@ -187,10 +186,8 @@ def test_rubbish_boxes_are_refused_not_followed(data):
 @given(st.binary(max_size=300))
 def test_a_rubbish_index_is_refused_or_kept(data):
     moov = (len(data) + 8).to_bytes(4, "big") + b"moov" + data
-    try:
+    with contextlib.suppress(Unfit):
         mp4._moved(moov, 0, mp4.Box(b"moov", 0, len(moov)))
-    except Unfit:
-        pass
 
 
 # ------------------------------------------------------------------------------------------------ pictures

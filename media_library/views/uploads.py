@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Any
 
 from accounts.access import signed_in
 from django.conf import settings
@@ -25,15 +25,14 @@ from media_library import access, actions, tus
 from media_library.errors import Refused, WrongOffset
 from media_library.models import Upload
 
-P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+View = Callable[..., HttpResponse]
 
 
-def _speaks_tus(view: View[P]) -> View[P]:
+def _speaks_tus(view: View) -> View:
     """Refusals become answers, and every answer says which tus this is."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             response = _answer(view, request, *args, **kwargs)
         except tus.Malformed as error:
@@ -49,7 +48,7 @@ def _speaks_tus(view: View[P]) -> View[P]:
     return wrapped
 
 
-def _answer(view: View[P], request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     if not request.user.is_authenticated:
         return _words(_("You are not logged in any more. Log in and pick the file again."), 401)
     if request.method == "OPTIONS":
@@ -65,10 +64,12 @@ def _answer(view: View[P], request: HttpRequest, *args: P.args, **kwargs: P.kwar
 def collection(request: HttpRequest) -> HttpResponse:
     """POST begins an upload; GET lists those that wait for bytes, so that they can go on from any window."""
     if request.method == "GET":
-        return JsonResponse({"uploads": [_described(upload) for upload in access.open_uploads(signed_in(request))]})
+        return JsonResponse(
+            {"uploads": [_described(upload) for upload in access.open_uploads(access.me(request))]}
+        )
     wanted = tus.creation(request.headers)
     upload = actions.create_upload(
-        signed_in(request),
+        access.me(request),
         wanted.name,
         wanted.length,
         timezone.now(),
@@ -83,11 +84,11 @@ def collection(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["HEAD", "PATCH", "DELETE", "OPTIONS"])
 @_speaks_tus
 def resource(request: HttpRequest, upload_id: uuid.UUID) -> HttpResponse:
-    upload = access.upload_of(signed_in(request), upload_id)
+    upload = access.upload_of(access.me(request), upload_id)
     if request.method == "PATCH":
         return _take_chunk(request, upload)
     if request.method == "DELETE":
-        actions.cancel_upload(upload, signed_in(request), request)
+        actions.cancel_upload(upload, access.me(request), request)
         return HttpResponse(status=204)
     offset = actions.offset_of(upload)
     headers = {"Upload-Offset": str(offset), "Upload-Length": str(upload.length)}
@@ -103,7 +104,7 @@ def _take_chunk(request: HttpRequest, upload: Upload) -> HttpResponse:
 
 def _abilities(request: HttpRequest) -> HttpResponse:
     response = HttpResponse(status=204, headers={"Tus-Extension": tus.EXTENSIONS})
-    if not signed_in(request).is_staff:
+    if not access.me(request).is_staff:
         response["Tus-Max-Size"] = str(settings.MAX_UPLOAD_BYTES)
     return response
 

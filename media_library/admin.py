@@ -1,0 +1,101 @@
+"""Operators look at files and uploads; what they change goes through the actions."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from kit.actors import send_after_commit
+from kit.templatetags.kit import clock, filesize
+from media_library import access, actions
+from media_library.actions.queue import processing_actor
+from media_library.errors import Refused
+from media_library.models import Deletion, FileStatus, Upload, VideoFile
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Looked at, not typed into."""
+
+    show_full_result_count = False
+    list_per_page = 100
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(VideoFile)
+class VideoFileAdmin(ReadOnly):
+    list_display = ["title", "owner", "status", "length", "resolution", "bytes", "created_at", "failure_reason"]
+    list_select_related = ["owner"]
+    list_filter = ["status", "disk", "video_codec", "created_at"]
+    search_fields = ["title", "original_name", "stored_name", "owner__email"]
+    date_hierarchy = "created_at"
+    actions = ["process_again"]
+
+    @admin.display(description=_("duration"), ordering="duration_s")
+    def length(self, file: VideoFile) -> str:
+        return clock(file.duration_s)
+
+    @admin.display(description=_("size"), ordering="size")
+    def bytes(self, file: VideoFile) -> str:
+        return filesize(file.size)
+
+    @admin.action(description=_("Process again"), permissions=["view"])
+    def process_again(self, request: HttpRequest, queryset: QuerySet[VideoFile]) -> None:
+        """Ready files are read anew; those stuck in processing are queued again; others have no bytes."""
+        sent = sum(self._again(request, file) for file in queryset)
+        words = ngettext("%(n)d file queued.", "%(n)d files queued.", sent) % {"n": sent}
+        self.message_user(request, words, messages.SUCCESS if sent else messages.WARNING)
+
+    def _again(self, request: HttpRequest, file: VideoFile) -> bool:
+        if file.state is FileStatus.PROCESSING:
+            send_after_commit(processing_actor(), file.pk)
+            return True
+        try:
+            actions.refresh(file, access.me(request), request)
+        except Refused:
+            return False
+        return True
+
+    def delete_model(self, request: HttpRequest, obj: VideoFile) -> None:
+        self.delete_queryset(request, VideoFile.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[VideoFile]) -> None:
+        _gone, reasons = actions.delete_many(queryset, access.me(request), request)
+        for reason in reasons:
+            self.message_user(request, reason, messages.ERROR)
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnly):
+    list_display = ["file", "owner", "state", "progress", "length", "created_at", "touched_at"]
+    list_select_related = ["owner", "file"]
+    list_filter = ["file__status", "created_at"]
+    search_fields = ["file__title", "file__original_name", "owner__email", "id"]
+
+    @admin.display(description=_("status"))
+    def state(self, upload: Upload) -> str:
+        return str(upload.file.state.label)
+
+    @admin.display(description=_("received"))
+    def progress(self, upload: Upload) -> str:
+        return f"{upload.percent} %"
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(Deletion)
+class DeletionAdmin(ReadOnly):
+    list_display = ["stored_name", "disk", "tries", "last_error", "created_at"]
+    list_filter = ["disk"]
+    search_fields = ["stored_name"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
