@@ -304,7 +304,7 @@ def _adopted(turn: Turn, event: Adopted) -> None:
 
 
 def _keep_newer(turn: Turn, held: Run, order: Order) -> None:
-    """Two runs of one stream in the journal: the agent died between them. Two playouts must not push one key."""
+    """Two runs of one stream in the journal: the agent died between them. Only one may push its keys."""
     if order.said_at > held.order.said_at:
         del turn.runs[held.stream_id]
         turn.do(Signal(held.run_id, signal.SIGKILL))

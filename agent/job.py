@@ -135,6 +135,8 @@ class Job:
             await self._convert(prepare.recipe_for(contents), None, self._feed)
         except (FfmpegError, _Hole) as error:
             # In a pipe nothing can be looked up twice; from the whole file it may still work.
+            if isinstance(error, FfmpegError):
+                self.lines += error.lines
             self.lines.append(f"[FFMPEG] while arriving: {error}; trying again from the whole file")
             return False
         return True
@@ -179,9 +181,6 @@ class Job:
             if watching.done():
                 await watching
             self.lines += await working
-        except FfmpegError as error:
-            self.lines += error.lines
-            raise
         finally:
             working.cancel()
             watching.cancel()

@@ -88,6 +88,7 @@ class Obtainer:
         except DownloadError as error:
             self._fail(job, str(error), permanent=True)
         except FfmpegError as error:
+            job.lines += error.lines
             self._fail(job, str(error), permanent=True)
         except OSError as error:
             self._fail(job, f"the disk refused it ({error.strerror})", permanent=False)

@@ -157,7 +157,7 @@ _REASONS: Final = (
     ("matches no streams", "there is no picture in it"),
     ("Invalid data found", "it is not a video that FFmpeg can read"),
     ("No space left", "the disk is full"),
-    ("format not on whitelist", "it is not a kind of file that is played"),
+    ("ormat not on whitelist", "it is not a kind of file that is played"),
 )
 
 

@@ -45,7 +45,7 @@ class Bench:
         """Seconds from the click to the first media byte at the slower destination, and what the first one got."""
         seen = len(self.receiver.publishes)
         pressed = time.monotonic()
-        self.client.post(f"{self.stream}start/")
+        self.client.post(f"{self.stream}start")
         wait_until(lambda: self._arrived(seen), "media at both destinations", LIMIT_S, every_s=0.01)
         both = self.receiver.publishes[seen:]
         return max(publish.arrivals[0].at for publish in both) - pressed, both[0]
@@ -58,7 +58,7 @@ class Bench:
         """Seconds from the click to the close of the slower destination."""
         on_air = [publish for publish in self.receiver.publishes if publish.closed_at is None]
         pressed = time.monotonic()
-        self.client.post(f"{self.stream}stop/")
+        self.client.post(f"{self.stream}stop")
         wait_until(lambda: all(publish.closed_at for publish in on_air), "closed", LIMIT_S, every_s=0.01)
         closed = max(publish.closed_at or 0 for publish in on_air)
         self.rest()
@@ -104,27 +104,26 @@ def published(url: str, channel: str, match: Callable[[dict[str, Any]], bool]) -
 
 
 WATCH_STATE: Final = """() => {
-  window.changes = [];
+  window.onAirAt = null;
   const look = () => {
-    const now = document.querySelector('[data-status]')?.dataset.status;
-    if (now !== window.last) { window.last = now; window.changes.push([now, Date.now() / 1000]); }
+    const live = document.querySelector('#stream-state.tone-live');
+    if (live && window.onAirAt === null) window.onAirAt = Date.now() / 1000;
   };
-  look();
   new MutationObserver(look).observe(document.body, {subtree: true, childList: true, attributes: true});
 }"""
 
 
 def event_to_browser(bench: Bench, page: Page) -> float:
     """Seconds from the agent's STREAMING on Redis to «on air» in the page's DOM, over its socket."""
-    page.goto(bench.product.url + bench.stream)
-    page.wait_for_selector("[data-socket=open]")
+    with page.expect_websocket() as opening:
+        page.goto(bench.product.url + bench.stream)
+    opening.value.wait_for_event("framereceived", timeout=10_000)
     page.evaluate(WATCH_STATE)
     url = bench.product.env["REDIS_URL"]
     with published(url, "stream-status:*", lambda body: body["status"] == "STREAMING") as times:
         bench.start()
-        page.wait_for_function("window.changes.some(([state]) => state === 'STREAMING')", timeout=20_000)
-    changes = page.evaluate("window.changes")
-    return float(next(at for state, at in changes if state == "STREAMING") - times[0])
+        page.wait_for_function("window.onAirAt !== null", timeout=20_000)
+    return float(page.evaluate("window.onAirAt")) - times[0]
 
 
 def browser_latencies(bench: Bench, rounds: int) -> list[float]:

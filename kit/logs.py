@@ -15,6 +15,8 @@ _PATTERNS: Final = (
     # rtmp://host/app/KEY: the last part is the key, also behind ?backup=1
     re.compile(r"(rtmps?://[^/\s\"']+/[^/\s\"']+/)[^\s\"'}]+", re.IGNORECASE),
     re.compile(r"((?:key|password|token|secret|signature|sig)[\"']?\s*[=:]\s*[\"']?)[^\s\"',&}]+", re.IGNORECASE),
+    # a signed address is as good as the file, as long as it lasts
+    re.compile(r"(/library/download/)[^\s\"'?]+"),
     re.compile(r"((?:redis|rediss|postgres|postgresql)://[^:/@\s]*:)[^@\s]+(?=@)", re.IGNORECASE),
 )
 

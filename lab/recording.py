@@ -43,14 +43,20 @@ def sync_clip(
     size: str = "320x180",
     rate: int = 25,
     audio_rate: int = 44_100,
+    noisy: bool = False,
     ffmpeg: str = "ffmpeg",
 ) -> Path:
-    """An H.264/AAC MP4 that flashes and beeps in the first 100 ms of each second; key frames every second."""
+    """An H.264/AAC MP4 that flashes and beeps in the first 100 ms of each second; key frames every second.
+
+    `noisy`: dim noise between the flashes, for a file of about 1 MB a second.
+    """
     flash = "drawbox=color=white:t=fill:enable='lt(mod(t\\,1)\\,0.1)'"
     beep = "aevalsrc='if(lt(mod(t\\,1)\\,0.1)\\,0.8*sin(2*PI*1000*t)\\,0)'"
-    video = ["-f", "lavfi", "-i", f"color=black:s={size}:r={rate},{flash}"]
+    noise = "noise=alls=60:allf=t," if noisy else ""
+    video = ["-f", "lavfi", "-i", f"color=black:s={size}:r={rate},{noise}{flash}"]
     audio = ["-f", "lavfi", "-i", f"{beep}:s={audio_rate}"]
-    x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", str(rate)]
+    quality = ["-qp", "12"] if noisy else []
+    x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", str(rate), *quality]
     out = [*x264, "-c:a", "aac", "-b:a", "96k", "-t", str(seconds), "-movflags", "+faststart", str(path)]
     subprocess.run([ffmpeg, "-v", "error", "-nostdin", "-y", *video, *audio, *out], check=True)
     return path

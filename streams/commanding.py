@@ -12,6 +12,7 @@ from django.utils import timezone
 from agent.protocol import PushUrl, StartStream, StopStream, StreamConfig, UpdateStream, VideoFile
 from fleet import commands
 from kit.actors import after_commit
+from media_library.actions import download_url
 from streams.models import PlaylistItem, Run, Stream, StreamDestination
 
 log = structlog.get_logger(__name__)
@@ -39,8 +40,6 @@ def _outputs(stream: Stream) -> list[StreamDestination]:
 
 
 def _video_file(item: PlaylistItem) -> VideoFile:
-    from media_library.actions import download_url
-
     file = item.file
     return VideoFile(
         item_id=item.pk,

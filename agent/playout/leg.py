@@ -167,7 +167,7 @@ class Leg:
             elif packet.preamble is not None:
                 self._media_from = self._media_from or link.sent
                 link.write(packet.joining(stream_id))
-                self._joined = frozenset({packet.kind} | {kind for kind, _ in packet.preamble.payloads})
+                self._joined = frozenset({packet.kind})
 
     async def _run(self) -> None:
         try:

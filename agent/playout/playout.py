@@ -87,7 +87,7 @@ class Playout:
         if item is None:
             raise OrderError("there is no such item in the list")
         if not self.programme.playable(item):
-            raise OrderError(item.failed or "the item cannot play yet")
+            raise OrderError(self.programme.why_not(item))
         self.programme.jump(item)
         self._wake_up()
 

@@ -107,6 +107,11 @@ class Programme:
     def playable(self, item: Item) -> bool:
         return item.playable and item.file_id not in self._failures
 
+    def why_not(self, item: Item) -> str:
+        """Why an item that is not playable is not."""
+        failure = self._failures.get(item.file_id)
+        return item.failed or (failure.reason if failure else "the item is not ready yet")
+
     def spent(self, item: Item) -> bool:
         return item.failed is not None or item.file_id in self._failures
 

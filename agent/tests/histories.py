@@ -97,9 +97,11 @@ class History:
 
     def said(self, ever: bool = False) -> list[tuple[str, str, str]]:
         """(status, run, message) of every status published."""
+        return [(each.status, each.run_id, each.message) for each in self.statuses(ever)]
+
+    def statuses(self, ever: bool = False) -> list[StreamStatus]:
         found = self.of((actions.Publish, actions.Report), ever)
-        statuses = [each.message for each in found if isinstance(each.message, StreamStatus)]
-        return [(each.status, each.run_id, each.message) for each in statuses]
+        return [each.message for each in found if isinstance(each.message, StreamStatus)]
 
     def progress(self, ever: bool = False) -> list[tuple[str, int]]:
         found = [each.message for each in self.of(actions.Publish, ever)]

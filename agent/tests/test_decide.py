@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from agent import actions, events
-from agent.protocol import Ping, Pong, PushUrl, StartStream, StreamStatus
+from agent.protocol import Ping, Pong, PushUrl, StartStream
 from agent.tests.histories import History, config, item, key, playing, record, replace
 
 
@@ -63,9 +63,7 @@ def test_streaming_is_said_only_when_a_destination_took_bytes(history: History) 
     assert not history.said(ever=True)
     history.tell(events.PlayoutStatus("r1", playing()))
     assert history.said() == [("STREAMING", "r1", "on air")]
-    (status,) = [
-        each.message for each in history.of(actions.Publish) if isinstance(each.message, StreamStatus)
-    ]
+    (status,) = history.statuses()
     assert status.run.phase == "on_air"
     assert status.run.item_id == 1
     assert status.output_url == "rtmp://place.example/live"
@@ -166,9 +164,7 @@ def test_a_bad_destination_does_not_stop_the_others(history: History, push: dict
     history.begun()
     history.complete(1)
     history.tell(events.PlayoutStatus("r1", playing()))
-    (status,) = [
-        each.message for each in history.of(actions.Publish) if isinstance(each.message, StreamStatus)
-    ]
+    (status,) = history.statuses()
     assert [each.state for each in status.run.destinations] == ["live", "failed"]
     assert status.run.fingerprint == config(push_urls=(good, bad)).fingerprint
 
@@ -349,9 +345,7 @@ def test_a_file_that_fails_is_passed_over(history: History) -> None:
     assert [each.lines for each in history.of(actions.AppendLog)] == [("[FFMPEG] no",)]
     history.complete(2)
     history.tell(events.PlayoutStatus("r1", playing(item_id=2)))
-    (status,) = [
-        each.message for each in history.of(actions.Publish) if isinstance(each.message, StreamStatus)
-    ]
+    (status,) = history.statuses()
     assert [(each.item_id, each.reason) for each in status.run.skipped] == [(1, "it is broken")]
 
 

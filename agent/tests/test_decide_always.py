@@ -26,7 +26,6 @@ class World(RuleBasedStateMachine):
         self.plans: set[str] = set()
         self.wanted: set[str] = set()
         self.ended: dict[str, int] = {}
-        self.killed: set[str] = set()
 
     def tell(self, event: events.Event, after: float = 0.0) -> None:
         before = self.history.state

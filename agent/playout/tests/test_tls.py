@@ -102,11 +102,11 @@ def test_a_certificate_that_is_not_right_has_failed(
 
 
 def test_a_server_without_tls_is_named(tmp_path: Path) -> None:
-    with NginxRtmp() as server:
-        place = destination(1, server.url.replace("rtmp:", "rtmps:"))
+    with tcp_server(lambda client: client.sendall(b"HTTP/1.1 400 Bad Request")) as port:
+        place = destination(1, f"rtmps://localhost:{port}/live")
         with RunningPlayout(tmp_path, items(clip()), [place]) as playout:
-            playout.wait_for_state(1, "reconnecting", 14)
-            assert playout.destination(1)["reason"]
+            playout.wait_for_state(1, "reconnecting", 4)
+            assert "does not speak TLS" in playout.destination(1)["reason"]
 
 
 def test_a_trust_file_that_is_missing_is_named(tmp_path: Path) -> None:
