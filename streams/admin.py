@@ -20,7 +20,7 @@ from accounts.admin import NoBulkDelete, ReadOnlyAdmin
 from accounts.models import User
 from kit.console import pill
 from kit.templatetags.kit import ago, clock
-from streams import actions
+from streams import actions as verbs
 from streams.errors import Refused
 from streams.explain import choice_table, lines
 from streams.models import Destination, PlaylistItem, Run, Stream, StreamDestination, Transition
@@ -85,9 +85,9 @@ class TransitionInline(ReadOnlyInline):
 
 @admin.register(Stream)
 class StreamAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["title", "owner", "state", "why", "vps", "since", "last_started_at"]
+    list_display = ["title", "owner", "state", "why", "vps", "since"]
     list_select_related = ["owner", "run__vps"]
-    list_filter = ["status", "run__vps", "order", "loop"]
+    list_filter = ["status", "run__vps"]
     search_fields = ["title", "owner__email", "=id"]
     ordering = ["-status_since", "-id"]
     list_per_page = 100
@@ -103,10 +103,10 @@ class StreamAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     ]  # fmt: skip
     readonly_fields = [name for name in fields if name != "preferred_vps"]
     VERBS: ClassVar[dict[str, tuple[Verb, Any, Any]]] = {
-        "start": (actions.start, _("Start"), _("They go on air, as if their owners had pressed Start.")),
-        "stop": (actions.stop, _("Stop"), _("They go off air in good order.")),
+        "start": (verbs.start, _("Start"), _("They go on air, as if their owners had pressed Start.")),
+        "stop": (verbs.stop, _("Stop"), _("They go off air in good order.")),
         "force-stop": (
-            actions.force_stop,
+            verbs.force_stop,
             _("Force stop"),
             _(
                 "They end here at once, without waiting for their agent. It is told to stop, "
@@ -198,7 +198,7 @@ class StreamAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
         return super().has_delete_permission(request, obj) and (obj is None or obj.state.is_resting)
 
     def delete_model(self, request: HttpRequest, obj: Stream) -> None:
-        actions.delete(obj, cast(User, request.user))
+        verbs.delete(obj, cast(User, request.user))
 
 
 @admin.register(Run)
