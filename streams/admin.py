@@ -42,13 +42,17 @@ class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]
 
 class ItemInline(ReadOnlyInline):
     model = PlaylistItem
-    fields = ["position", "file", "length"]
-    readonly_fields = ["length"]
+    fields = ["place", "file", "length"]
+    readonly_fields = ["place", "length"]
     ordering = ["position"]
     verbose_name_plural = _("playlist")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PlaylistItem]:
         return PlaylistItem.objects.select_related("file")
+
+    @admin.display(description=_("place"))
+    def place(self, item: PlaylistItem) -> int:
+        return item.position + 1
 
     @admin.display(description=_("length"))
     def length(self, item: PlaylistItem) -> str:
@@ -147,7 +151,7 @@ class StreamAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_urls(self) -> list[URLPattern]:
         one = self.admin_site.admin_view(self.verb)
-        return [path("<int:pk>/<slug:verb>/", one, name="streams_stream_verb"), *super().get_urls()]
+        return [path("<int:pk>/verb/<slug:verb>/", one, name="streams_stream_verb"), *super().get_urls()]
 
     def verb(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         """One stream from its own page: GET asks, POST does."""
