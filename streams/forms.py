@@ -143,14 +143,13 @@ class DestinationForm(forms.Form):
         self,
         data: QueryDict | None = None,
         *,
-        prefix: str | None = None,
         initial: dict[str, Any] | None = None,
         destination: Destination | None = None,
     ) -> None:
         if destination is not None:
             initial = {"platform": destination.platform, "name": destination.name, "url": destination.url}
         initial = {"url": platforms.known(Platform.YOUTUBE).url, **(initial or {})}
-        super().__init__(data, prefix=prefix, initial=initial)
+        super().__init__(data, initial=initial)
         self.fields["key"].required = destination is None
         self.fields["key"].help_text = (
             _("Stored encrypted and never shown again on a page.")
@@ -162,17 +161,17 @@ class DestinationForm(forms.Form):
 
     def _with_url(self, data: QueryDict) -> QueryDict:
         """A known platform's server is filled in where none was typed (with JavaScript the page does it)."""
-        platform, url = data.get(self.add_prefix("platform")), data.get(self.add_prefix("url"), "")
-        if url.strip() or platform not in Platform.values:
+        platform = data.get("platform")
+        if data.get("url", "").strip() or platform not in Platform.values:
             return data
         filled = data.copy()
-        filled[self.add_prefix("url")] = platforms.known(platform).url
+        filled["url"] = platforms.known(platform).url
         return filled
 
     @property
     def is_untouched(self) -> bool:
         """Nobody typed into it: the optional part of the stream's page may be left out."""
-        return not (self.data.get(self.add_prefix("name")) or self.data.get(self.add_prefix("key")))
+        return not (self.data.get("name") or self.data.get("key"))
 
 
 class FilterForm(forms.Form):
