@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from agent import procfs
 from agent.playout.tests.servers import NginxRtmp, wait_until
 from agent.protocol import (
     Heartbeat,
@@ -340,3 +341,43 @@ def test_an_agent_killed_while_fetching_goes_on_where_it_was(
         assert any(wanted != "bytes=0-" for _, wanted in files.asked[asked:]), "resumed, not fetched anew"
         stop(ear)
         wait_until(lambda: not agent.playouts(), what="no playout left")
+
+
+def test_a_killed_agent_leaves_no_ffmpeg_behind(
+    redis_server: RedisServer, files: FileServer, tmp_path: Path, ear: Ear
+) -> None:
+    slow = tmp_path / "slow-ffmpeg"
+    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    slow.chmod(0o755)
+    agent = AgentProcess(redis_server.url, tmp_path / "work", files.host, VPS, EZSTREAM_FFMPEG=str(slow))
+    agent.start()
+    try:
+        ear.wait_for(lambda m: isinstance(m, Heartbeat))
+        with NginxRtmp() as server:
+            start(ear, config(files, server, video_files=(video(files, 1, "/a.mp4"),)))
+            wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), what="FFmpeg")
+            pid = int((tmp_path / "pid").read_text())
+            assert os.getpriority(os.PRIO_PROCESS, pid) > 0, "behind everything else"
+            agent.end(signal.SIGKILL)
+            wait_until(lambda: procfs.start_ticks(pid) is None, what="FFmpeg gone")
+    finally:
+        agent.clear_away()
+
+
+def test_two_agents_do_not_share_a_directory(
+    agent: AgentProcess, redis_server: RedisServer, files: FileServer
+) -> None:
+    second = AgentProcess(redis_server.url, agent.work_dir, files.host, 8)
+    second.start()
+    assert second.process is not None
+    assert second.process.wait(10) == 3
+
+
+def test_what_is_missing_is_said_at_once(
+    redis_server: RedisServer, files: FileServer, tmp_path: Path
+) -> None:
+    agent = AgentProcess(redis_server.url, tmp_path / "work", "", VPS)
+    agent.start()
+    assert agent.process is not None
+    assert agent.process.wait(10) == 2
+    assert agent.log_path.read_text() == "agent: EZSTREAM_TRUSTED_HOSTS is not set\n"
