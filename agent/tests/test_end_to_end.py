@@ -25,7 +25,7 @@ from agent.protocol import (
     UpdateStream,
     VideoFile,
 )
-from agent.tests.clips import plain
+from agent.tests.clips import make, plain
 from agent.tests.servers import AgentProcess, Ear, FileServer, RedisServer, file_server
 
 VPS = 7
@@ -381,3 +381,24 @@ def test_what_is_missing_is_said_at_once(
     assert agent.process is not None
     assert agent.process.wait(10) == 2
     assert agent.log_path.read_text() == "agent: EZSTREAM_TRUSTED_HOSTS is not set\n"
+
+
+def test_a_file_half_prepared_by_a_killed_agent_does_not_hold_up_the_list(
+    agent: AgentProcess, ear: Ear, files: FileServer, clips: Path
+) -> None:
+    busy = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-b:v", "4M")
+    files.files["/big.mp4"] = make(clips / "big.mp4", seconds=12, video=busy).read_bytes()
+    items = (video(files, 1, "/big.mp4"), video(files, 2, "/b.mp4"))
+    with NginxRtmp() as server:
+        files.bytes_per_second = len(files.files["/big.mp4"]) / 10
+        start(ear, config(files, server, video_files=items))
+        ear.wait_for(beat_with(item_id=1, phase="on_air"))
+        agent.end(signal.SIGKILL)
+        files.bytes_per_second /= 4
+        heard = len(ear.heard)
+        agent.start()
+        ear.wait_for(beat_with(item_id=1), since=heard)
+        ear.wait_for(beat_with(item_id=2), since=heard)
+        assert any("ended with the agent before" in line["message"] for line in agent.log())
+        assert len(server.recordings_of(f"{KEY}-1")) == 1
+        stop(ear)
