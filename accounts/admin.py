@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 from allauth.account.models import EmailAddress
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.db import models, transaction
 from django.db.models.functions import Coalesce
@@ -27,6 +26,12 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ["email", "name"]
+
+
+class UserForm(UserChangeForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = "__all__"
 
 
 class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
@@ -55,7 +60,7 @@ class NoBulkDelete:
 
 @admin.register(User)
 class OurUserAdmin(NoBulkDelete, UserAdmin):  # type: ignore[type-arg]
-    form = forms.ModelForm
+    form = UserForm
     add_form = NewUserForm
     change_password_form = PasswordForm
     list_display = ["email", "name", "plan_name", "storage", "is_active", "is_staff", "verified", "last_login"]
@@ -87,6 +92,11 @@ class OurUserAdmin(NoBulkDelete, UserAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[User]:
         users = cast("models.QuerySet[User]", super().get_queryset(request))
         return users.annotate(plan_name=plan_of("name"), plan_storage=plan_of("max_storage"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        """Only a superuser makes operators, or superusers of them."""
+        access = [] if _is_superuser(request) else ["is_staff", "is_superuser", "user_permissions"]
+        return [*self.readonly_fields, *access]
 
     @admin.display(description=_("package"), ordering="plan_name")
     def plan_name(self, user: User) -> str:
@@ -218,6 +228,10 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
 def _operator(request: HttpRequest) -> User | None:
     return request.user if isinstance(request.user, User) else None
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.is_superuser
 
 
 def _columns(fields: list[str]) -> list[str]:

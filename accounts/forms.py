@@ -10,6 +10,8 @@ from allauth.core import context
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.password_validation import UserAttributeSimilarityValidator
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
@@ -41,6 +43,15 @@ class SignupForm(allauth.SignupForm):
 
     def clean_time_zone(self) -> str:
         return time_zones.known(self.cleaned_data["time_zone"])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean()
+        newcomer = User(name=cleaned.get("name", ""))  # allauth compares with the e-mail only
+        try:
+            UserAttributeSimilarityValidator(["name"]).validate(cleaned.get("password1", ""), newcomer)
+        except ValidationError as error:
+            self.add_error("password1", error)
+        return cleaned
 
     def validate_unique_email(self, value: str) -> str:
         """Only an account's own e-mail counts: one that somebody merely asked to change to is still free."""

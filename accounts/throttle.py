@@ -56,7 +56,7 @@ def succeeded(email: str, address: str) -> None:
 def forget(email: str, address: str) -> None:
     """Lifts the lock of this account at this address (its password was reset)."""
     (_, of_account), _ = _counters(email, address)
-    cache.delete(of_account)
+    cache.delete_many([f"{of_account}:{cache.get(of_account)}", of_account])
 
 
 def _counters(email: str, address: str) -> tuple[tuple[Limit, str], tuple[Limit, str]]:

@@ -41,7 +41,7 @@ class StreamForm(forms.Form):
         help_text=_("Only you see it."),
         widget=forms.Textarea(attrs={"class": "form-control", "rows": 2}),
     )
-    files = IdsField(label=_("Playlist"), error_messages={"required": _("Add at least one video to the playlist.")})
+    playlist = IdsField(label=_("Playlist"), error_messages={"required": _("Add at least one video to the playlist.")})
     order = forms.ChoiceField(
         label=_("Order"),
         choices=Order.choices,
@@ -79,7 +79,7 @@ def typed(data: QueryDict) -> dict[str, Any]:
         "order": data.get("order", Order.SEQUENTIAL),
         "loop": "loop" in data,
         "keep_files_after_stop": "keep_files_after_stop" in data,
-        "files": ids(data.getlist("files")),
+        "playlist": ids(data.getlist("playlist")),
         "outputs": ids(data.getlist("outputs")),
         "enabled": ids(data.getlist("enabled")),
     }
@@ -94,7 +94,7 @@ def stored(stream: Stream) -> dict[str, Any]:
         "order": stream.order,
         "loop": stream.loop,
         "keep_files_after_stop": stream.keep_files_after_stop,
-        "files": list(stream.items.order_by("position").values_list("file_id", flat=True)),
+        "playlist": list(stream.items.order_by("position").values_list("file_id", flat=True)),
         "outputs": [output.destination_id for output in outputs],
         "enabled": [output.destination_id for output in outputs if output.enabled],
     }
@@ -118,7 +118,7 @@ class DestinationForm(forms.Form):
     url = forms.CharField(
         label=_("Server URL"),
         max_length=500,
-        required=False,
+        error_messages={"required": _("Type the server's address: rtmp://… or rtmps://…")},
         widget=forms.TextInput(
             attrs={
                 "class": "form-control",
@@ -132,46 +132,46 @@ class DestinationForm(forms.Form):
     key = forms.CharField(
         label=_("Stream key"),
         max_length=500,
-        required=False,
-        strip=True,
+        error_messages={"required": _("Paste the stream key of the platform.")},
         widget=forms.PasswordInput(
             render_value=False,
             attrs={"class": "form-control", "autocomplete": "new-password", "spellcheck": "false"},
         ),
     )
 
-    def __init__(self, *args: Any, destination: Destination | None = None, **kwargs: Any) -> None:
-        self.destination = destination
+    def __init__(
+        self,
+        data: QueryDict | None = None,
+        *,
+        initial: dict[str, Any] | None = None,
+        destination: Destination | None = None,
+    ) -> None:
         if destination is not None:
-            kwargs.setdefault(
-                "initial",
-                {"platform": destination.platform, "name": destination.name, "url": destination.url},
-            )
-        super().__init__(*args, **kwargs)
-        self.fields["key"].help_text = self._key_help()
-        if not self.is_bound and "url" not in self.initial:
-            self.initial["url"] = platforms.known(self.initial.get("platform", Platform.YOUTUBE)).url
+            initial = {"platform": destination.platform, "name": destination.name, "url": destination.url}
+        initial = {"url": platforms.known(Platform.YOUTUBE).url, **(initial or {})}
+        super().__init__(data, initial=initial)
+        self.fields["key"].required = destination is None
+        self.fields["key"].help_text = (
+            _("Stored encrypted and never shown again on a page.")
+            if destination is None
+            else _("A key is stored. Leave this empty to keep it.")
+        )
+        if data is not None:
+            self.data = self._with_url(data)
 
-    def _key_help(self) -> str:
-        if self.destination is not None:
-            return str(_("A key is stored. Leave this empty to keep it."))
-        return str(_("Stored encrypted and never shown again on a page, so paste it in once."))
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
+    def _with_url(self, data: QueryDict) -> QueryDict:
+        """A known platform's server is filled in where none was typed (with JavaScript the page does it)."""
         platform = data.get("platform")
-        if platform and not data.get("url"):
-            data["url"] = platforms.known(platform).url
-            if not data["url"]:
-                self.add_error("url", _("Type the server's address: rtmp://… or rtmps://…"))
-        if not data.get("key") and self.destination is None:
-            self.add_error("key", _("Paste the stream key of the platform."))
-        return data
+        if data.get("url", "").strip() or platform not in Platform.values:
+            return data
+        filled = data.copy()
+        filled["url"] = platforms.known(platform).url
+        return filled
 
     @property
     def is_untouched(self) -> bool:
         """Nobody typed into it: the optional part of the stream's page may be left out."""
-        return not (self.data.get(self.add_prefix("name")) or self.data.get(self.add_prefix("key")))
+        return not (self.data.get("name") or self.data.get("key"))
 
 
 class FilterForm(forms.Form):
@@ -194,10 +194,16 @@ class FilterForm(forms.Form):
         max_length=100,
         widget=forms.TextInput(attrs={"type": "search", "class": "form-control", "placeholder": _("Search by title")}),
     )
+    STATE_LABELS: Final = [
+        ("", _("all")),
+        ("on_air", _("on air")),
+        ("off_air", _("off air")),
+        ("failed", _("failed")),
+    ]
     state = forms.ChoiceField(
         label=_("State"),
         required=False,
-        choices=[("", _("all")), ("on_air", _("on air")), ("off_air", _("off air")), ("failed", _("failed"))],
+        choices=STATE_LABELS,
         widget=forms.HiddenInput,
     )
     sort = forms.ChoiceField(

@@ -36,7 +36,7 @@ class Known:
     key_page: str = ""
     """Where on the platform's site the key is shown."""
     limits: tuple[Text, ...] = ()
-    icon: str = "server"
+    icon: str = "globe2"
 
     @property
     def name(self) -> str:

@@ -45,7 +45,7 @@ function add(source) {
   const item = row.content.firstElementChild.cloneNode(true);
   const title = source.dataset.title;
   Object.assign(item.dataset, { title, duration: source.dataset.duration });
-  item.querySelector("input[name=files]").value = source.dataset.file;
+  item.querySelector("input[name=playlist]").value = source.dataset.file;
   item.querySelector(".thumb").replaceWith(source.querySelector(".thumb").cloneNode(true));
   item.querySelector("[data-meta]").replaceChildren(...source.querySelector(".row-meta").cloneNode(true).childNodes);
   const name = item.querySelector("[data-name]");

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from streams import platforms
 from streams.lifecycle import Event
-from streams.models import DestinationState, Platform
+from streams.models import DestinationState, Platform, Status
 from streams.snapshot import Snapshot, TimelineRow
 
 register = template.Library()
@@ -59,6 +59,16 @@ def bitrate(kbps: float | None) -> str:
     if kbps >= 1000:
         return _("%(rate).1f Mbit/s") % {"rate": kbps / 1000}
     return _("%(rate)d kbit/s") % {"rate": kbps}
+
+
+@register.filter
+def overall_tone(snapshot: Snapshot) -> str:
+    """The state's tone; a warning while something that is switched on is not live."""
+    if snapshot.state is not Status.STREAMING:
+        return snapshot.state.tone
+    enabled = [each for each in snapshot.destinations if each.enabled]
+    well = not snapshot.is_stale and all(each.state is DestinationState.LIVE for each in enabled)
+    return "live" if well else "warning"
 
 
 @register.simple_tag

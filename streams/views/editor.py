@@ -23,13 +23,13 @@ from media_library.models import FileStatus, VideoFile
 from streams import access, actions, platforms, playlist
 from streams.errors import Invalid, Refused
 from streams.forms import DestinationForm, StreamForm, ids, stored, typed
-from streams.models import Destination, Stream
+from streams.models import Destination, Platform, Stream
 from streams.spec import OutputSpec, StreamSpec
 from streams.views.destinations import spec_of
 from streams.views.requests import Request
 
 PICKER_SIZE: Final = 24
-_FIELD_OF_SPEC: Final = {"destinations": "outputs"}
+_FIELD_OF_SPEC: Final = {"destinations": "outputs", "files": "playlist"}
 
 
 @login_required
@@ -57,8 +57,8 @@ def pick(request: Request) -> HttpResponse:
 
 def _edit(request: Request, owner: User, stream: Stream | None) -> HttpResponse:
     if request.method == "GET":
-        initial = stored(stream) if stream else {"files": ids(request.GET.getlist("files"))}
-        return _page(request, owner, stream, StreamForm(initial=initial), DestinationForm(prefix="new"))
+        initial = stored(stream) if stream else {"playlist": ids(request.GET.getlist("files"))}
+        return _page(request, owner, stream, StreamForm(initial=initial), DestinationForm())
     order = request.POST.get("do", "save")
     if order in ("save", "start"):
         return _save(request, owner, stream, and_start=order == "start")
@@ -72,33 +72,29 @@ def _after(data: QueryDict, order: str) -> dict[str, Any]:
     initial = typed(data)
     if order != "search":
         with suppress(playlist.BadOrderError):  # an unknown button: the page as it was
-            initial["files"] = playlist.apply(initial["files"], order)
+            initial["playlist"] = playlist.apply(initial["playlist"], order)
     return initial
 
 
 def _again(request: Request, owner: User, stream: Stream | None, initial: dict[str, Any]) -> HttpResponse:
     """The page once more, nothing checked and nothing lost but the key."""
-    new_destination = {
-        name: request.POST.get(f"new-{name}", "")
-        for name in ("platform", "name", "url")
-        if f"new-{name}" in request.POST
-    }
-    if new_destination.get("platform") not in [each.platform for each in platforms.KNOWN]:
+    new_destination = {name: request.POST[name] for name in ("platform", "name", "url") if name in request.POST}
+    if new_destination.get("platform") not in Platform.values:
         new_destination = {}
-    form = DestinationForm(prefix="new", initial=new_destination)
+    form = DestinationForm(initial=new_destination)
     return _page(request, owner, stream, StreamForm(initial=initial), form)
 
 
 def _add_destination(request: Request, owner: User, stream: Stream | None) -> HttpResponse:
     initial = typed(request.POST)
-    form = DestinationForm(request.POST, prefix="new")
+    form = DestinationForm(request.POST)
     destination = _saved_destination(request, owner, form)
     if destination is None:
         return _page(request, owner, stream, StreamForm(initial=initial), form)
     initial["outputs"].append(destination.pk)
     initial["enabled"].append(destination.pk)
     messages.success(request, _("Destination «%s» added.") % destination.name)
-    return _page(request, owner, stream, StreamForm(initial=initial), DestinationForm(prefix="new"))
+    return _page(request, owner, stream, StreamForm(initial=initial), DestinationForm())
 
 
 def _saved_destination(request: Request, owner: User, form: DestinationForm) -> Destination | None:
@@ -118,7 +114,7 @@ def _saved_destination(request: Request, owner: User, form: DestinationForm) -> 
 
 def _save(request: Request, owner: User, stream: Stream | None, *, and_start: bool) -> HttpResponse:
     form = StreamForm(request.POST)
-    new_form = DestinationForm(request.POST, prefix="new")
+    new_form = DestinationForm(request.POST)
     adds = not new_form.is_untouched
     form.fields["outputs"].required = not adds
     if form.is_valid() & (not adds or new_form.is_valid()):
@@ -126,7 +122,7 @@ def _save(request: Request, owner: User, stream: Stream | None, *, and_start: bo
         if saved is not None:
             return _leave(request, saved, and_start=and_start)
     if not adds:
-        new_form = DestinationForm(prefix="new")
+        new_form = DestinationForm()
     return _page(request, owner, stream, form, new_form)
 
 
@@ -159,7 +155,7 @@ def _spec(form: StreamForm, outputs: list[int], enabled: set[int]) -> StreamSpec
         loop=data["loop"],
         order=data["order"],
         keep_files_after_stop=data["keep_files_after_stop"],
-        file_ids=tuple(data["files"]),
+        file_ids=tuple(data["playlist"]),
         outputs=tuple(OutputSpec(pk, pk in enabled) for pk in dict.fromkeys(outputs)),
     )
 
@@ -190,7 +186,7 @@ def _page(
     form: StreamForm,
     new_destination: DestinationForm,
 ) -> HttpResponse:
-    items = _items(owner, form["files"].value() or ())
+    items = _items(owner, form["playlist"].value() or ())
     context = {
         "stream": stream,
         "owner": owner,

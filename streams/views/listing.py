@@ -94,5 +94,5 @@ def _states(form: FilterForm, counts: dict[str, int]) -> list[dict[str, Any]]:
     numbers[""] = sum(counts.values())
     return [
         {"value": value, "label": label, "number": numbers[value], "is_chosen": value == chosen}
-        for value, label in form.fields["state"].choices
+        for value, label in form.STATE_LABELS
     ]

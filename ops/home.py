@@ -1,0 +1,58 @@
+"""What an operator sees first: what is on air, what failed, how the fleet and our own processes are."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import Count
+
+from fleet.models import Vps
+from media_library.models import FileStatus, VideoFile
+from ops import processes
+from ops.models import Job, Process
+from streams import pages
+from streams.models import Status, Stream, Transition
+
+SHOWN: Final = 12
+LATELY: Final = timedelta(hours=24)
+
+
+def look(now: datetime) -> dict[str, Any]:
+    """The home page's context, in a fixed number of queries."""
+    counts = dict(Stream.objects.order_by().values_list("status").annotate(Count("pk")))
+    busy = Stream.objects.on_air().select_related("owner", "run__vps").order_by("status_since")
+    return {
+        "on_air": pages.rows(list(busy[:SHOWN]), now),
+        "on_air_total": sum(counts.get(status, 0) for status in Status if not status.is_resting),
+        "failing_total": counts.get(Status.ERROR, 0),
+        "failed": _failed_lately(now),
+        "fleet": _fleet(now),
+        "processes": _processes(now),
+        "jobs_failed": list(Job.objects.filter(last_succeeded=False)),
+        "files_failed": VideoFile.objects.filter(status=FileStatus.FAILED, created_at__gte=now - LATELY).count(),
+    }
+
+
+def _failed_lately(now: datetime) -> list[Transition]:
+    rows = Transition.objects.filter(new=Status.ERROR, at__gte=now - LATELY)
+    return list(rows.select_related("stream__owner", "run__vps")[:SHOWN])
+
+
+def _fleet(now: datetime) -> list[dict[str, Any]]:
+    return [{"vps": vps, "is_reachable": vps.is_reachable(now)} for vps in Vps.objects.with_current_streams()]
+
+
+def _processes(now: datetime) -> list[dict[str, Any]]:
+    """One row per kind that must run: when it was last seen, None for never."""
+    newest: dict[str, datetime] = {}
+    for kind, seen_at in Process.objects.order_by("seen_at").values_list("kind", "seen_at"):
+        newest[kind] = seen_at
+    return [
+        {"kind": kind, "seen_at": newest.get(kind), "is_alive": _is_fresh(newest.get(kind), now)}
+        for kind in processes.KINDS
+    ]
+
+
+def _is_fresh(seen_at: datetime | None, now: datetime) -> bool:
+    return seen_at is not None and now - seen_at <= processes.FRESH
