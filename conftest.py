@@ -6,9 +6,10 @@ from collections.abc import Callable
 from importlib import import_module
 
 import pytest
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.core.cache import cache
 from django.db import connection
+from django.db.models.signals import post_migrate
 from django.test import Client
 
 from accounts.models import User
@@ -31,16 +32,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _empty_cache() -> None:
     """Limits counted in the cache must not leak from one test into the next."""
     cache.clear()
-
-
-@pytest.fixture(autouse=True)
-def _shipped_packages(request: pytest.FixtureRequest) -> None:
-    """Tests with transactions of their own end by emptying every table; what migrations ship is put back first."""
-    marker = request.node.get_closest_marker("django_db")
-    own_transactions = marker is not None and marker.kwargs.get("transaction", False)
-    if own_transactions or {"transactional_db", "live_server"} & set(request.fixturenames):
-        request.getfixturevalue("transactional_db")
-        import_module("accounts.migrations.0002_shipped_packages").ship(apps, None)
 
 
 def make_user(email: str, name: str, **fields: object) -> User:
@@ -72,3 +63,12 @@ def client_of() -> Callable[[User], Client]:
         return client
 
     return logged_in
+
+
+def _ship_packages(sender: AppConfig, **_kwargs: object) -> None:
+    """A test with real transactions ends by emptying every table; what migrations shipped must come back."""
+    if sender.name == "accounts":
+        import_module("accounts.migrations.0002_shipped_packages").ship(apps, None)
+
+
+post_migrate.connect(_ship_packages)

@@ -195,6 +195,7 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
     actions.Hold: Core._hold,
     actions.WritePlan: lambda core, do: core._supervisor.write_plan(do.run_id, do.plan),
     actions.Spawn: lambda core, do: core._supervisor.spawn(do.stream_id, do.run_id, resume=do.resume),
+    actions.AskNext: lambda core, do: core._supervisor.ask_next(do.run_id),
     actions.AskToStop: lambda core, do: core._supervisor.ask_to_stop(do.run_id),
     actions.Signal: lambda core, do: core._supervisor.signal(do.run_id, do.number),
     actions.Remember: Core._remember,

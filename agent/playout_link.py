@@ -41,6 +41,9 @@ class PlayoutLink:
         """Asks it to stop; whether it heard."""
         return await self._order({"order": "stop"})
 
+    async def next(self) -> bool:
+        return await self._order({"order": "next"})
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Final
 
 from agent import media, runs
-from agent.actions import AskToStop, Forget, Signal
+from agent.actions import AskNext, AskToStop, Forget, Signal
 from agent.events import Adopted, PlayoutExited, PlayoutStarted, PlayoutStatus
 from agent.state import FINISHED, STOPPED, Order, Run, Verdict
 from agent.turn import Turn
+from agent.validate import cache_key
 
 BACK_OFF: Final = (30.0, 60.0, 120.0)
 PROVEN_SECONDS: Final = 60.0
@@ -41,10 +42,22 @@ def status(turn: Turn, event: PlayoutStatus) -> None:
     run = turn.run_of(event.run_id)
     if run is None or run.pid is None:
         return
-    run = turn.put(replace(run, playing=event.playing))
+    before, run = run.playing, turn.put(replace(run, playing=event.playing))
+    if _is_stranded(turn, run) and before != event.playing:
+        turn.note("warning", "the file on air ended with the agent before this one", run)
+        turn.do(AskNext(run.run_id))
     if run.on_air_since is None and event.playing.reaches_somebody:
         turn.put(replace(run, on_air_since=turn.now))
         turn.note("info", "on air", run)
+
+
+def _is_stranded(turn: Turn, run: Run) -> bool:
+    """Waiting for more of a file that an earlier agent was preparing: it is made anew elsewhere."""
+    playing = run.playing
+    if not run.adopted or playing is None or playing.phase != "waiting" or playing.item_id is None:
+        return False
+    keys = [cache_key(item) for item in run.config.video_files if item.item_id == playing.item_id]
+    return any(key not in turn.media or turn.media[key].status != "complete" for key in keys)
 
 
 def exited(turn: Turn, event: PlayoutExited) -> None:
@@ -52,7 +65,9 @@ def exited(turn: Turn, event: PlayoutExited) -> None:
     if run is None or event.pid != run.pid:
         return
     proven = run.on_air_since is not None and turn.now - run.on_air_since >= PROVEN_SECONDS
-    run = turn.put(replace(run, spawning=False, pid=None, ticks=None, on_air_since=None, playing=None))
+    run = turn.put(
+        replace(run, spawning=False, pid=None, ticks=None, on_air_since=None, playing=None, adopted=False)
+    )
     if run.stopping_since is not None:
         runs.end(turn, run, run.verdict or STOPPED)
     elif event.reason == "finished":
@@ -124,6 +139,7 @@ def _take_over(turn: Turn, order: Order, event: Adopted) -> None:
         pid=record.pid,
         ticks=record.ticks,
         spawned_at=turn.now,
+        adopted=True,
         on_air_since=record.on_air_since,
         failures=record.failures,
         restarts=record.restarts,

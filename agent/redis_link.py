@@ -66,6 +66,7 @@ class RedisLink:
         self._on_bug = on_bug
         self._outbox: deque[UpMessage] = deque()
         self._work = asyncio.Event()
+        self._listening = asyncio.Event()
         self._silent = asyncio.Event()
         """Nothing left to say."""
         self._beat_now = False
@@ -142,6 +143,12 @@ class RedisLink:
     # -------------------------------------------------------------------------------------- commands
 
     async def _listen_once(self, client: aioredis.Redis) -> None:
+        try:
+            await self._listen(client)
+        finally:
+            self._listening.clear()
+
+    async def _listen(self, client: aioredis.Redis) -> None:
         channel = protocol.commands_channel(self._vps_id)
         async with client.pubsub() as pubsub:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -163,6 +170,7 @@ class RedisLink:
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
             log.info("listening for commands")
+            self._listening.set()
             self.poke()
         if message["type"] != "message":
             return
@@ -180,6 +188,10 @@ class RedisLink:
     # -------------------------------------------------------------------------------------- messages
 
     async def _speak_once(self, client: aioredis.Redis) -> None:
+        # A heartbeat invites commands: not before they are heard, unless that fails by itself.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._listening.wait()
         last_beat = 0.0
         self.poke()
         while True:

@@ -96,6 +96,8 @@ class Run:
     pid: int | None = None
     ticks: int | None = None
     spawned_at: float | None = None
+    adopted: bool = False
+    """Its playout was begun by an earlier agent."""
     on_air_since: float | None = None
     playing: Playing | None = None
     failures: int = 0

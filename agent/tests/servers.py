@@ -31,10 +31,12 @@ class RedisServer:
         self._directory = tempfile.TemporaryDirectory(prefix="redis-")
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.unix_url = f"unix://{self._directory.name}/redis.sock"
 
     def start(self) -> None:
         command = [shutil.which("redis-server") or "redis-server", "--bind", "127.0.0.1"]
         command += ["--port", str(self._port), "--dir", self._directory.name]
+        command += ["--unixsocket", f"{self._directory.name}/redis.sock"]
         command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_until(lambda: accepts(self._port), what="redis-server listening")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from agent import procfs
 from agent.playout.tests.servers import NginxRtmp, wait_until
 from agent.protocol import (
     Heartbeat,
@@ -24,7 +25,7 @@ from agent.protocol import (
     UpdateStream,
     VideoFile,
 )
-from agent.tests.clips import plain
+from agent.tests.clips import make, plain
 from agent.tests.servers import AgentProcess, Ear, FileServer, RedisServer, file_server
 
 VPS = 7
@@ -338,3 +339,64 @@ def test_an_agent_killed_while_fetching_goes_on_where_it_was(
         assert any(wanted != "bytes=0-" for _, wanted in files.asked[asked:]), "resumed, not fetched anew"
         stop(ear)
         wait_until(lambda: not agent.playouts(), what="no playout left")
+
+
+def test_a_killed_agent_leaves_no_ffmpeg_behind(
+    redis_server: RedisServer, files: FileServer, tmp_path: Path, ear: Ear
+) -> None:
+    slow = tmp_path / "slow-ffmpeg"
+    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    slow.chmod(0o755)
+    agent = AgentProcess(redis_server.url, tmp_path / "work", files.host, VPS, EZSTREAM_FFMPEG=str(slow))
+    agent.start()
+    try:
+        ear.wait_for(lambda m: isinstance(m, Heartbeat))
+        with NginxRtmp() as server:
+            start(ear, config(files, server, video_files=(video(files, 1, "/a.mp4"),)))
+            wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), what="FFmpeg")
+            pid = int((tmp_path / "pid").read_text())
+            assert os.getpriority(os.PRIO_PROCESS, pid) > 0, "behind everything else"
+            agent.end(signal.SIGKILL)
+            wait_until(lambda: procfs.start_ticks(pid) is None, what="FFmpeg gone")
+    finally:
+        agent.clear_away()
+
+
+def test_two_agents_do_not_share_a_directory(
+    agent: AgentProcess, redis_server: RedisServer, files: FileServer
+) -> None:
+    second = AgentProcess(redis_server.url, agent.work_dir, files.host, 8)
+    second.start()
+    assert second.process is not None
+    assert second.process.wait(10) == 3
+
+
+def test_what_is_missing_is_said_at_once(
+    redis_server: RedisServer, files: FileServer, tmp_path: Path
+) -> None:
+    agent = AgentProcess(redis_server.url, tmp_path / "work", "", VPS)
+    agent.start()
+    assert agent.process is not None
+    assert agent.process.wait(10) == 2
+    assert agent.log_path.read_text() == "agent: EZSTREAM_TRUSTED_HOSTS is not set\n"
+
+
+def test_a_file_half_prepared_by_a_killed_agent_does_not_hold_up_the_list(
+    agent: AgentProcess, ear: Ear, files: FileServer, clips: Path
+) -> None:
+    busy = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-b:v", "4M")
+    files.files["/big.mp4"] = make(clips / "big.mp4", seconds=12, video=busy).read_bytes()
+    items = (video(files, 1, "/big.mp4"), video(files, 2, "/b.mp4"))
+    with NginxRtmp() as server:
+        files.bytes_per_second = len(files.files["/big.mp4"]) / 10
+        start(ear, config(files, server, video_files=items))
+        ear.wait_for(beat_with(item_id=1, phase="on_air"))
+        agent.end(signal.SIGKILL)
+        files.bytes_per_second /= 4
+        heard = len(ear.heard)
+        agent.start()
+        ear.wait_for(beat_with(item_id=1), since=heard)
+        ear.wait_for(beat_with(item_id=2), since=heard)
+        assert any("ended with the agent before" in line["message"] for line in agent.log())
+        assert len(server.recordings_of(f"{KEY}-1")) == 1
+        stop(ear)

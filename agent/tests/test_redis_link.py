@@ -75,6 +75,16 @@ def test_many_changes_make_few_heartbeats(server: RedisServer) -> None:
     asyncio.run(run())
 
 
+def test_a_unix_socket_does_too(server: RedisServer) -> None:
+    async def run() -> None:
+        async with scene(server.unix_url) as it:
+            ear = Ear(server.url)
+            await it.until(lambda: _pinged(ear, it))
+            ear.close()
+
+    asyncio.run(run())
+
+
 def test_a_change_is_said_without_delay(server: RedisServer) -> None:
     async def run() -> None:
         async with scene(server.url) as it:
