@@ -1,5 +1,9 @@
 import asyncio
 import json
+import subprocess
+import sys
+import threading
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -7,6 +11,7 @@ import redis.asyncio
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.core.management import call_command
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisGone
 
@@ -162,3 +167,42 @@ async def test_it_measures_how_far_agents_are():
         await until(is_pinged)
     ear.close()
     assert vps.is_reachable(timezone.now())
+
+
+async def test_told_to_stop_it_finishes_the_batch_in_hand(monkeypatch):
+    run, vps = await starting_on_a_vps()
+    entered, go_on = threading.Event(), threading.Event()
+
+    async with listening() as listener:
+        applied = listener.inbox.apply
+
+        def slowly(*args):
+            entered.set()
+            go_on.wait(LIMIT_S)
+            return applied(*args)
+
+        monkeypatch.setattr(listener.inbox, "apply", slowly)
+        await publish(status_channel(vps.pk), encode(build.status(run, "STREAMING")))
+        await asyncio.to_thread(entered.wait, LIMIT_S)
+        asyncio.get_running_loop().call_later(0.1, go_on.set)
+    assert await state_of(run) is Status.STREAMING
+
+
+def test_the_command_listens_for_as_long_as_it_is_told():
+    began = time.monotonic()
+    call_command("stream_listen", "--timeout=0.5", "--reconnect")
+    assert 0.5 <= time.monotonic() - began < LIMIT_S
+
+
+def test_sigterm_ends_the_command():
+    process = subprocess.Popen([sys.executable, "manage.py", "stream_listen"], cwd=settings.BASE_DIR)
+    try:
+        with redis.Redis.from_url(settings.AGENT_REDIS_URL) as client:
+            deadline = time.monotonic() + LIMIT_S * 2
+            while not client.pubsub_numpat() and time.monotonic() < deadline:
+                time.sleep(0.05)
+        process.terminate()
+        assert process.wait(LIMIT_S) == 0
+    finally:
+        process.kill()
+        process.wait()
