@@ -15,9 +15,9 @@ _PATTERNS: Final = (
     # rtmp://host/app/KEY: the last part is the key, also behind ?backup=1
     re.compile(r"(rtmps?://[^/\s\"']+/[^/\s\"']+/)[^\s\"'}]+", re.IGNORECASE),
     re.compile(r"((?:key|password|token|secret|signature|sig)[\"']?\s*[=:]\s*[\"']?)[^\s\"',&}]+", re.IGNORECASE),
+    re.compile(r"((?:redis|rediss|postgres|postgresql)://[^:/@\s]*:)[^@\s]+(?=@)", re.IGNORECASE),
     # links out of our e-mails: whoever reads them in a log could open them first
     re.compile(r"(/(?:reset/key/[0-9A-Za-z]+-|confirm-email/))[^/\s\"']+"),
-    re.compile(r"((?:redis|rediss|postgres|postgresql)://[^:/@\s]*:)[^@\s]+(?=@)", re.IGNORECASE),
 )
 
 
