@@ -30,7 +30,9 @@ def test_it_shows_one_s_own_ready_videos_only(alice, bob):
 def test_it_makes_a_stream(alice):
     first, second = build.file(alice, "one"), build.file(alice, "two")
     on, off = build.destination(alice, "on"), build.destination(alice, "off")
-    form = form_of(alice, playlist=[second.pk, first.pk, second.pk], outputs=[on.pk, off.pk], enabled=[on.pk], loop=None)
+    form = form_of(
+        alice, playlist=[second.pk, first.pk, second.pk], outputs=[on.pk, off.pk], enabled=[on.pk], loop=None
+    )
     answer = browser(alice).post(URL, form)
     stream = Stream.objects.get()
     assert answer["Location"] == reverse("streams:show", args=[stream.pk])
@@ -97,7 +99,8 @@ def test_it_makes_the_destination_typed_in(alice):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("url", "http://example.org/live"), ("url", "rtmp://example.org/a b"), ("key", ""), ("key", 'a"b')]
+    ("field", "value"),
+    [("url", "http://example.org/live"), ("url", "rtmp://example.org/a b"), ("key", ""), ("key", 'a"b')],
 )
 def test_a_bad_destination_saves_nothing_and_never_shows_the_key(alice, field, value):
     form = form_of(alice, **{"outputs": [], "name": "My channel", "key": CANARY, field: value})
