@@ -16,6 +16,20 @@ from django.utils.translation import gettext_lazy as _
 COOKIE: Final = "time_zone"
 """Set by static/js/page.js to what the browser says, percent-encoded."""
 
+_RENAMED: Final = {
+    "America/Buenos_Aires": "America/Argentina/Buenos_Aires",
+    "America/Godthab": "America/Nuuk",
+    "America/Indianapolis": "America/Indiana/Indianapolis",
+    "America/Louisville": "America/Kentucky/Louisville",
+    "Asia/Calcutta": "Asia/Kolkata",
+    "Asia/Katmandu": "Asia/Kathmandu",
+    "Asia/Rangoon": "Asia/Yangon",
+    "Asia/Saigon": "Asia/Ho_Chi_Minh",
+    "Atlantic/Faeroe": "Atlantic/Faroe",
+    "Europe/Kiev": "Europe/Kyiv",
+}
+"""Chromium still says the old names of these places; people look for the new ones."""
+
 Choices = list[tuple[str | Promise, Iterable[tuple[str, str | Promise]] | str | Promise]]
 
 
@@ -23,12 +37,13 @@ Choices = list[tuple[str | Promise, Iterable[tuple[str, str | Promise]] | str | 
 def names() -> frozenset[str]:
     """The zones people choose from: places, and UTC."""
     places = {name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/")}
-    return frozenset(places | {"UTC"})
+    return frozenset(places - _RENAMED.keys() | {"UTC"})
 
 
 def known(name: str) -> str:
-    """The name when it is a zone we know, else nothing."""
-    return name if name in names() or name in zoneinfo.available_timezones() else ""
+    """Today's name of the zone when it is one people choose from, else nothing."""
+    today = _RENAMED.get(name, name)
+    return today if today in names() else ""
 
 
 def of_browser(request: HttpRequest) -> str:

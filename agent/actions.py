@@ -51,6 +51,13 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True)
+class AskNext:
+    """Leave the item on air: its file will not grow any more."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskToStop:
     run_id: str
 
@@ -121,6 +128,7 @@ Action = (
     | Hold
     | WritePlan
     | Spawn
+    | AskNext
     | AskToStop
     | Signal
     | Remember

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -45,7 +46,13 @@ class Core:
         trust = Trust(config.trusted_hosts, config.plain_http_hosts)
         self._obtainer = Obtainer(self._cache, trust, self._ffmpeg, self.post)
         self._supervisor = Supervisor(config.runs_dir, self.post)
-        self._link = RedisLink(config.redis_url, config.vps_id, self.post, self._heartbeat)
+        self._link = RedisLink(
+            config.redis_url,
+            config.vps_id,
+            self.post,
+            self._heartbeat,
+            on_bug=lambda: self.post(Shutdown()),
+        )
 
     def post(self, event: Event) -> None:
         self._queue.put_nowait(event)
@@ -74,7 +81,8 @@ class Core:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.post(Tick())
-            self._supervisor.rotate_logs()
+            with contextlib.suppress(OSError):
+                self._supervisor.rotate_logs()
 
     # ---------------------------------------------------------------------------------- beginning
 
@@ -134,7 +142,8 @@ class Core:
             log.error("%s failed", type(action).__name__, extra=extra)
 
     def _heartbeat(self) -> Heartbeat:
-        (self._config.work_dir / ALIVE).touch()
+        with contextlib.suppress(OSError):
+            (self._config.work_dir / ALIVE).touch()
         now = time.time()
         state = self._state
         return Heartbeat(
@@ -186,6 +195,7 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
     actions.Hold: Core._hold,
     actions.WritePlan: lambda core, do: core._supervisor.write_plan(do.run_id, do.plan),
     actions.Spawn: lambda core, do: core._supervisor.spawn(do.stream_id, do.run_id, resume=do.resume),
+    actions.AskNext: lambda core, do: core._supervisor.ask_next(do.run_id),
     actions.AskToStop: lambda core, do: core._supervisor.ask_to_stop(do.run_id),
     actions.Signal: lambda core, do: core._supervisor.signal(do.run_id, do.number),
     actions.Remember: Core._remember,

@@ -202,7 +202,8 @@ class Download:
         have = start
         with self._wanted.part.open("r+b" if start else "wb") as file:
             file.seek(start)
-            for block in answer.iter_content(BLOCK):
+            # What has arrived, not whole blocks: a slow server must not make cancelling slow.
+            while block := answer.raw.read1(BLOCK, decode_content=False):
                 if self._cancelled.is_set():
                     raise Cancelled("cancelled")
                 have += len(block)

@@ -26,7 +26,7 @@ def obtain(turn: Turn, run: Run) -> None:
 
     A file that failed is tried again: the command that came may bring a fresh address for it.
     """
-    waits = not any(key in turn.media and turn.media[key].playable for key in run.keys)
+    waits = not any(key in turn.media and turn.media[key].playable for key in run.files)
     for key, item in run.files.items():
         if bad_file(item) is not None:
             continue

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ from agent.protocol import VideoFile
 JOBS: Final = 3
 THREADS: Final = 32
 """Downloads at once, urgent ones included: a thread each."""
+
+log = logging.getLogger("agent.obtain")
 
 Post = Callable[[Event], None]
 
@@ -47,7 +50,16 @@ class Obtainer:
         previous = self._jobs.get(key)
         if previous is not None:
             previous.cancel()
-        self._jobs[key] = asyncio.create_task(self._run(key, item, urgent, previous))
+        job = asyncio.create_task(self._run(key, item, urgent, previous), name=key)
+        job.add_done_callback(self._ended)
+        self._jobs[key] = job
+
+    def _ended(self, job: asyncio.Task[None]) -> None:
+        """A bug ends one job, not the wait of those who want its file."""
+        error = None if job.cancelled() else job.exception()
+        if error is not None:
+            log.error("a file's job broke", exc_info=error, extra={"error_type": type(error).__name__})
+            self._post(MediaFailed(job.get_name(), "preparing it broke", permanent=False))
 
     def abandon(self, key: str) -> None:
         job = self._jobs.get(key)

@@ -41,6 +41,9 @@ class PlayoutLink:
         """Asks it to stop; whether it heard."""
         return await self._order({"order": "stop"})
 
+    async def next(self) -> bool:
+        return await self._order({"order": "next"})
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
@@ -63,7 +66,7 @@ class PlayoutLink:
             # The plan may have changed between its reading and its listening.
             self.reload()
             writer.write(_line({"order": "watch"}))
-            while raw := await asyncio.wait_for(reader.readline(), SILENCE_SECONDS):
+            while raw := await _line_from(reader):
                 self._take(raw)
         finally:
             writer.close()
@@ -108,6 +111,12 @@ class PlayoutLink:
             return answer if isinstance(answer, dict) else {}
         finally:
             writer.close()
+
+
+async def _line_from(reader: asyncio.StreamReader) -> bytes:
+    # Not wait_for: on Python 3.11 it may swallow a cancellation that comes together with the line.
+    async with asyncio.timeout(SILENCE_SECONDS):
+        return await reader.readline()
 
 
 def _line(body: dict[str, Any]) -> bytes:

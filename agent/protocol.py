@@ -289,7 +289,9 @@ def encode(message: Message) -> str:
     body = dataclasses.asdict(message)
     command = getattr(message, "command", None)
     head = {"command": command} if command else {}
-    return json.dumps(head | body, separators=(",", ":"), ensure_ascii=False)
+    line = json.dumps(head | body, separators=(",", ":"), ensure_ascii=False)
+    # Half a surrogate pair (a file name, a server's words) has no bytes on any wire.
+    return line.encode("utf-8", "replace").decode("utf-8")
 
 
 def decode_command(raw: str | bytes) -> Command:
@@ -408,11 +410,21 @@ def _convert_scalar(hint: type, value: Any, where: str) -> Any:
         value = _as_float(value, where)
     if not isinstance(value, hint):
         raise ProtocolError(f"{where}: not {hint.__name__}")
+    if isinstance(value, str) and not _has_bytes(value):
+        raise ProtocolError(f"{where}: not text")
     if isinstance(value, int) and abs(value) > _BIGGEST_INTEGER:
         raise ProtocolError(f"{where}: out of range")
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
         raise ProtocolError(f"{where}: out of range")
     return value
+
+
+def _has_bytes(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _as_float(value: int, where: str) -> float:

@@ -56,13 +56,17 @@ class RedisLink:
         vps_id: int,
         on_command: Callable[[Command], None],
         make_heartbeat: Callable[[], Heartbeat],
+        on_bug: Callable[[], None],
     ) -> None:
+        """`on_bug` is called when it broke by anything but its connection: it will not work again."""
         self._url = url
         self._vps_id = vps_id
         self._on_command = on_command
         self._make_heartbeat = make_heartbeat
+        self._on_bug = on_bug
         self._outbox: deque[UpMessage] = deque()
         self._work = asyncio.Event()
+        self._listening = asyncio.Event()
         self._silent = asyncio.Event()
         """Nothing left to say."""
         self._beat_now = False
@@ -72,12 +76,20 @@ class RedisLink:
 
     def start(self) -> None:
         for name, work in (("commands", self._listen_once), ("messages", self._speak_once)):
-            self._tasks.append(asyncio.create_task(self._for_ever(name, work), name=name))
+            task = asyncio.create_task(self._for_ever(name, work), name=name)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.critical("the Redis link broke: %s", task.get_name(), exc_info=task.exception())
+            self._on_bug()
 
     async def close(self, within: float = 1.0) -> None:
         """Gives what is still to be said a moment, then ends."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._silent.wait(), within)
+            async with asyncio.timeout(within):
+                await self._silent.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -131,6 +143,12 @@ class RedisLink:
     # -------------------------------------------------------------------------------------- commands
 
     async def _listen_once(self, client: aioredis.Redis) -> None:
+        try:
+            await self._listen(client)
+        finally:
+            self._listening.clear()
+
+    async def _listen(self, client: aioredis.Redis) -> None:
         channel = protocol.commands_channel(self._vps_id)
         async with client.pubsub() as pubsub:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -152,6 +170,7 @@ class RedisLink:
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
             log.info("listening for commands")
+            self._listening.set()
             self.poke()
         if message["type"] != "message":
             return
@@ -169,6 +188,10 @@ class RedisLink:
     # -------------------------------------------------------------------------------------- messages
 
     async def _speak_once(self, client: aioredis.Redis) -> None:
+        # A heartbeat invites commands: not before they are heard, unless that fails by itself.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._listening.wait()
         last_beat = 0.0
         self.poke()
         while True:
@@ -190,8 +213,10 @@ class RedisLink:
         wait = COALESCE_SECONDS if self._beat_now else HEARTBEAT_SECONDS
         left = last_beat + wait - time.monotonic()
         if left > 0:
+            # Not wait_for: on Python 3.11 it may swallow a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._work.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._work.wait()
 
     async def _publish_outbox(self, client: aioredis.Redis) -> None:
         while self._outbox:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from agent.journal import Record
-from agent.protocol import DestinationState, PushUrl, RunReport, SkippedItem, StreamConfig
+from agent.protocol import DestinationState, PushUrl, RunReport, SkippedItem, StreamConfig, VideoFile
 from agent.state import Media, Run
 from agent.validate import bad_destination, bad_file, cache_key
 
@@ -38,7 +38,7 @@ def phase_of(run: Run, media: Library) -> str:
         return "backing_off"
     if run.on_air_since is not None:
         return "on_air"
-    found = [media[key] for key in run.keys if key in media]
+    found = [media[key] for key in run.files if key in media]
     if any(each.playable for each in found):
         return "starting"
     return "preparing" if any(each.status == "preparing" for each in found) else "fetching"
@@ -48,7 +48,7 @@ def stage_of(run: Run, media: Library) -> str:
     """How far the start has come: one of ORDER_OF_STAGES."""
     if run.on_air_since is not None:
         return "streaming"
-    if not any(key in media and media[key].playable for key in run.keys):
+    if not any(key in media and media[key].playable for key in run.files):
         return "downloading"
     return "ffmpeg_started" if run.playing else "ffmpeg_starting" if run.has_process else "file_ready"
 
@@ -78,7 +78,7 @@ def run_report(run: Run, media: Library) -> RunReport:
         run_id=run.run_id,
         epoch=run.config.epoch,
         phase=phase_of(run, media),
-        fingerprint=run.config.fingerprint,
+        fingerprint=run.order.fingerprint,
         item_id=playing.item_id if playing else None,
         file_id=playing.file_id if playing else None,
         position_s=playing.position_s if playing else 0.0,
@@ -98,18 +98,18 @@ def _skipped(run: Run, media: Library) -> tuple[SkippedItem, ...]:
     by_file = dict(run.playing.skipped) if run.playing else {}
     found = []
     for item in run.config.video_files:
-        reason = failure(run, media, cache_key(item)) or by_file.get(item.file_id)
+        reason = failure(media, cache_key(item), item) or by_file.get(item.file_id)
         if reason:
             found.append(SkippedItem(item_id=item.item_id, reason=reason))
     return tuple(found)
 
 
-def failure(run: Run, media: Library, key: str) -> str | None:
+def failure(media: Library, key: str, item: VideoFile) -> str | None:
+    """Why a file does not play, in plain words; None when it does, or may yet."""
     one = media.get(key)
     if one is not None and one.status == "failed":
         return one.reason
-    item = run.files.get(key)
-    return bad_file(item) if item is not None else None
+    return bad_file(item)
 
 
 def _destinations(run: Run) -> tuple[DestinationState, ...]:
@@ -171,7 +171,7 @@ def _plan_items(run: Run, media: Library) -> list[dict[str, Any]]:
                 "ready": one.playable,
                 "complete": one.status == "complete",
                 "duration_s": one.duration_s or item.duration_s,
-                "failed": failure(run, media, key),
+                "failed": failure(media, key, item),
             }
         )
     return items

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from agent.protocol import DestinationState, StreamConfig, VideoFile
@@ -52,12 +53,24 @@ class Playing:
         return any(each.state == "live" and each.bytes_sent > 0 for each in self.destinations)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """A START_STREAM as it was taken: the configuration, and when the control plane said it."""
 
     config: StreamConfig
     said_at: float
+
+    @cached_property
+    def files(self) -> dict[str, VideoFile]:
+        """The distinct files of the playlist by cache key, in its order."""
+        found: dict[str, VideoFile] = {}
+        for item in self.config.video_files:
+            found.setdefault(cache_key(item), item)
+        return found
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return self.config.fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +96,8 @@ class Run:
     pid: int | None = None
     ticks: int | None = None
     spawned_at: float | None = None
+    adopted: bool = False
+    """Its playout was begun by an earlier agent."""
     on_air_since: float | None = None
     playing: Playing | None = None
     failures: int = 0
@@ -114,16 +129,8 @@ class Run:
         return self.spawning or self.pid is not None
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(cache_key(item) for item in self.config.video_files))
-
-    @property
     def files(self) -> dict[str, VideoFile]:
-        """The distinct files of the playlist, in its order."""
-        found: dict[str, VideoFile] = {}
-        for item in self.config.video_files:
-            found.setdefault(cache_key(item), item)
-        return found
+        return self.order.files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

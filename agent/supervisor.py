@@ -128,6 +128,11 @@ class Supervisor:
         if playout is not None:
             self._later(self._stop(playout))
 
+    def ask_next(self, run_id: str) -> None:
+        playout = self._playouts.get(run_id)
+        if playout is not None:
+            self._later(playout.link.next())
+
     async def _stop(self, playout: _Playout) -> None:
         # One that does not listen yet has nothing on air that it would have to close.
         if not await playout.link.stop():

@@ -7,6 +7,7 @@ between the state before and after, so none can be forgotten.
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import is_not
 from typing import Final
 
 from agent import report
@@ -56,7 +57,7 @@ class Turn:
         return next((run for run in self.runs.values() if run.run_id == run_id), None)
 
     def holders(self, key: str) -> list[Run]:
-        return [run for run in self.runs.values() if key in run.keys]
+        return [run for run in self.runs.values() if key in run.files]
 
     def progress(self, run: Run, stage: str, percent: int, message: str) -> None:
         self.do(
@@ -148,6 +149,8 @@ class Turn:
         self._follow_progress(same, new)
 
     def _follow_plan(self, old: Run | None, new: Run, first: list[Action], last: list[Action]) -> None:
+        if old is not None and old.order is new.order and self.media == self.before.media:
+            return
         plan = report.plan_of(new, self.media)
         if old is None or report.plan_of(old, self.before.media) != plan:
             # Before a spawn the plan must lie there; otherwise after what the handlers asked for.
@@ -185,9 +188,7 @@ class Turn:
             self.put(replace(new, told="downloading"))
 
     def _hold(self, first: list[Action]) -> None:
-        def keys(runs: dict[int, Run] | State) -> frozenset[str]:
-            held = runs.runs if isinstance(runs, State) else runs
-            return frozenset(key for run in held.values() for key in run.keys)
-
-        if self.before.runs is not self.runs and keys(self.runs) != keys(self.before):
-            first.insert(0, Hold(keys(self.runs)))
+        orders = [run.order for run in self.runs.values()]
+        before = [run.order for run in self.before.runs.values()]
+        if len(orders) != len(before) or any(map(is_not, orders, before)):
+            first.insert(0, Hold(frozenset(key for order in orders for key in order.files)))

@@ -3,7 +3,7 @@
     .venv/bin/python -m bench.start_latency [--rounds 10] [--boundaries 20]
 
 Starts the whole product and two receivers on loopback, drives it over HTTP as a user would, and prints medians.
-The last line is JSON. «Warm»: the prepared files are on the VPS; «cold»: its cache was emptied before.
+The last line is JSON. «Warm»: the prepared files are on the VPS; «cold»: it had deleted them at the stop before.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ class Bench:
         progress = f"/api/streams/{self.product.facts['stream_id']}"
         wait_until(lambda: self.client.get(progress).json()["status"] == "INACTIVE", "off air", LIMIT_S)
 
-    def empty_cache(self) -> None:
-        for folder in self.product.plan.home.glob("agent*/cache"):
-            shutil.rmtree(folder)
-            folder.mkdir()
+    def keep_files(self, keep: bool) -> None:
+        """Whether the VPS keeps its files when the stream stops: what makes the next start a warm one."""
+        change = f"from streams.models import Stream; Stream.objects.update(keep_files_after_stop={keep})"
+        self.product.manage("shell", "--no-imports", "-c", change)
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def event_to_browser(bench: Bench, page: Page) -> float:
     url = bench.product.env["REDIS_URL"]
     with published(url, "stream-status:*", lambda body: body["status"] == "STREAMING") as times:
         bench.start()
-        page.wait_for_function("window.onAirAt !== null", timeout=20_000)
+        page.wait_for_selector("#stream-state.tone-live", timeout=20_000)
     return float(page.evaluate("window.onAirAt")) - times[0]
 
 
@@ -158,10 +158,13 @@ def boundary_gap_ms(bench: Bench, boundaries: int) -> float:
 
 def run(bench: Bench, rounds: int, boundaries: int) -> dict[str, float]:
     cold, warm, stops = [], [], []
+    bench.keep_files(False)
     for _ in range(rounds):
-        bench.empty_cache()
         cold.append(bench.start()[0])
         stops.append(bench.stop())
+    bench.keep_files(True)
+    bench.start()
+    bench.stop()
     for _ in range(rounds):
         warm.append(bench.start()[0])
         stops.append(bench.stop())
@@ -196,6 +199,7 @@ def main() -> None:
             ingest={"a": receiver.url("a"), "b": receiver.url("b")},
         )
         with Product(plan) as product:
+            product.manage("fleet_wait")
             bench = Bench(product, receiver)
             figures = run(bench, args.rounds, args.boundaries)
     print(json.dumps(figures))

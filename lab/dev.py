@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 
 from lab.ports import free_port, is_open
+from lab.processes import end_on_signals, wait_for_the_end
 from lab.product import ROOT, Plan, Product
 
 
@@ -31,15 +31,6 @@ def main() -> int:
         wait_for_the_end()
         print("\nEnding …", flush=True)
     return 0
-
-
-def wait_for_the_end() -> None:
-    """Until Ctrl-C or SIGTERM; from then on a second one does not disturb the ending."""
-    try:
-        while True:
-            signal.pause()
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _arguments() -> argparse.Namespace:
@@ -76,5 +67,8 @@ def _say(product: Product, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main())
+    end_on_signals()
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

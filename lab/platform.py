@@ -10,20 +10,18 @@ Files below DIR: `hls/{app}/{key}.m3u8` what is live, `record/{app}/…flv` what
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import getpass
 import http.server
 import json
 import shutil
-import signal
 import threading
 import time
 import urllib.parse
 from pathlib import Path
 from typing import Final
 
-from lab.processes import Child, Supervisor
+from lab.processes import Child, Supervisor, end_on_signals, wait_for_the_end
 
 APPS: Final = ("tube", "switch")
 """The two platforms it plays; any key is welcome at either."""
@@ -165,13 +163,11 @@ def main() -> None:
     handler = functools.partial(Page, directory=str(home))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", args.http_port), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            signal.pause()
+    wait_for_the_end()
     server.shutdown()
     supervisor.stop(limit_s=3.0)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_on_signals()
     main()

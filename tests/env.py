@@ -48,15 +48,6 @@ def _prepare() -> None:
 _prepare()
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `postgres` need one: without a DATABASE_URL that names it they are deselected."""
-    if os.environ.get("DATABASE_URL", "").startswith("postgres"):
-        return
-    deselected = [item for item in items if item.get_closest_marker("postgres")]
-    items[:] = [item for item in items if item not in deselected]
-    config.hook.pytest_deselected(items=deselected)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI nothing is skipped: what cannot run there has failed."""

@@ -42,19 +42,21 @@ class _Process:
         except PlanError as error:
             return self._end(BAD_PLAN, f"plan: {error}", {})
         try:
-            reason, status = asyncio.run(self._play(plan))
+            asyncio.run(self._play(plan))
         except Exception as error:  # the last guard: whatever it was, the agent is told
             log.exception("internal error")
             return self._end(BUG, type(error).__name__, self._last_status())
-        return self._end(OK, reason, status)
+        return OK
 
-    async def _play(self, plan: Plan) -> tuple[str, dict[str, Any]]:
+    async def _play(self, plan: Plan) -> None:
+        """Ends the process by itself: asyncio would wait for a name lookup that hangs."""
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(NAME_LOOKUPS, "look up"))
         playout = Playout(plan, random.Random())  # noqa: S311 - chooses videos, not secrets
         board = Board(playout, self._dir)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, playout.stop)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the agent's terminal is none of ours
         if self._resume:
             _take_up(playout, self._last_status())
         control = Control(playout, board, self._load)
@@ -66,7 +68,7 @@ class _Process:
         server.close()
         status = await board.last_words()
         await control.close()
-        return reason, status
+        os._exit(self._end(OK, reason, status))
 
     def _load(self) -> Plan:
         plan = read_plan(self._dir / "plan.json")
@@ -118,6 +120,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    sys.stderr.flush()
-    os._exit(code)  # a name lookup that hangs must not hold up the end
+    os._exit(main(sys.argv[1:]))  # nothing that hangs in a thread may hold up the end

@@ -2,6 +2,7 @@
 out.
 """
 
+import contextlib
 import json
 import logging
 import logging.handlers
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from .target import Secret
 
+LAST_LINES_S: Final = 0.5
 _OURS: Final = ("destination_id", "reason", "item_id", "file_id", "run_id", "stream_id", "order", "code")
 
 
@@ -49,9 +51,19 @@ def configure(formatter: JsonFormatter) -> logging.handlers.QueueListener:
     root.handlers = [_Queueing(lines)]
     root.setLevel(logging.INFO)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    listener = logging.handlers.QueueListener(lines, stream)
+    listener = _Listener(lines, stream)
     listener.start()
     return listener
+
+
+class _Listener(logging.handlers.QueueListener):
+    """Ends with the last line written, or soon after when nobody reads them."""
+
+    def stop(self) -> None:
+        with contextlib.suppress(queue.Full):
+            self.enqueue_sentinel()
+        if self._thread is not None:
+            self._thread.join(LAST_LINES_S)
 
 
 class _Queueing(logging.handlers.QueueHandler):

@@ -15,7 +15,7 @@ from .leg import Leg, Surroundings
 from .link import trusting
 from .meter import Meter
 from .packets import Batch, Packet
-from .plan import Destination, Plan
+from .plan import Destination, Item, Plan
 from .playlist import Playlist
 from .programme import Programme
 
@@ -58,6 +58,7 @@ class Playout:
         self._bytes = 0
         self._bugs = 0
         self._shown: object = None
+        self._last_item: Item | None = None
 
     async def run(self) -> str:
         """Until the list has ended («finished») or the order to stop has come («stopped»)."""
@@ -117,7 +118,7 @@ class Playout:
     def status(self) -> dict[str, Any]:
         """STATUS, see the package's docstring."""
         now = time.monotonic()
-        programme, item = self.programme, self.programme.item
+        programme, item = self.programme, self._item()
         return {
             "stream_id": self.plan.stream_id,
             "run_id": self.plan.run_id,
@@ -206,12 +207,19 @@ class Playout:
         return min(high, max(low, int(self._meter.kbps(now, self._bytes) * 1000 / 8 * QUEUE_S)))
 
     def _notice_changes(self) -> None:
-        item = self.programme.item
+        item = self._item()
         shown = (self.phase, item.item_id if item else None)
         if shown != self._shown:
             self._shown = shown
             log.info("phase %s", self.phase, extra={"item_id": shown[1]})
             self.changed.set()
+
+    def _item(self) -> Item | None:
+        """The one on air: the last one too, while what was sent ahead of it plays."""
+        item = self.programme.item
+        if item is not None or self.phase != "playing":
+            self._last_item = item
+        return self._last_item
 
     def _show(self, phase: Phase) -> None:
         if self.phase != phase:

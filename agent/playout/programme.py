@@ -223,10 +223,10 @@ class Programme:
 
 
 def _stat(path: str) -> tuple[int, int]:
-    """(size, time of change in ns), (-1, -1) where there is no file."""
+    """(size, time of change in ns), (-1, -1) where there is no file, or no file can be."""
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return -1, -1
     return found.st_size, found.st_mtime_ns
 

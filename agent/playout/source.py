@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 import os
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from .plan import Item
 
 BLOCK: Final = 1 << 20
 GROWTH_POLL_S: Final = 0.2
+
+log = logging.getLogger(__name__)
 
 
 class Source:
@@ -35,6 +38,7 @@ class Source:
         self._complete = item.complete
         self._hungry = asyncio.Event()
         self._task = asyncio.create_task(self._read(), name=f"read {item.file_id}")
+        self._task.add_done_callback(self._done)
 
     def peek(self) -> Tag | None:
         return self._tags[0] if self._tags else None
@@ -67,6 +71,14 @@ class Source:
             self.error = str(error)
         except OSError as error:
             self.error = f"the file cannot be read: {error.strerror or type(error).__name__}"
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """The item is over where its tags end, whatever ended the reading; an unforeseen error is a bug."""
+        if task.cancelled():
+            return
+        if bug := task.exception():
+            log.error("internal error", exc_info=bug, extra={"file_id": self.item.file_id})
+            self.error = f"internal error ({type(bug).__name__})"
         self.ended = True
         self.wake()
 

@@ -23,20 +23,37 @@ from agent.playout.tests.servers import accepts, free_port, wait_until
 HOME = Path(__file__).resolve().parent.parent.parent
 
 
-@contextlib.contextmanager
-def redis_server() -> Iterator[str]:
-    """Yields the URL of an empty redis-server."""
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="redis-") as directory:
-        command = [shutil.which("redis-server") or "redis-server", "--port", str(port), "--bind", "127.0.0.1"]
-        options = ["--save", "", "--appendonly", "no", "--dir", directory, "--loglevel", "warning"]
-        process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
-        try:
-            wait_until(lambda: accepts(port), what="redis-server listening")
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            process.terminate()
-            process.wait(10)
+class RedisServer:
+    """An empty redis-server; `stop()` and `start()` make an outage on the same port."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        self._directory = tempfile.TemporaryDirectory(prefix="redis-")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.unix_url = f"unix://{self._directory.name}/redis.sock"
+
+    def start(self) -> None:
+        command = [shutil.which("redis-server") or "redis-server", "--bind", "127.0.0.1"]
+        command += ["--port", str(self._port), "--dir", self._directory.name]
+        command += ["--unixsocket", f"{self._directory.name}/redis.sock"]
+        command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_until(lambda: accepts(self._port), what="redis-server listening")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def __enter__(self) -> "RedisServer":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._directory.cleanup()
 
 
 @dataclass
@@ -61,6 +78,11 @@ class FileServer:
 
     def url(self, path: str) -> str:
         return f"http://{self.host}{path}"
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that go in the middle are what these tests are about."""
 
 
 @contextlib.contextmanager
@@ -129,7 +151,7 @@ def file_server() -> Iterator[FileServer]:
             with contextlib.suppress(ConnectionError, ValueError):
                 super().finish()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     world.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

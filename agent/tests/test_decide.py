@@ -440,6 +440,25 @@ def test_a_playout_that_is_alive_is_adopted(history: History) -> None:
     assert history.of(actions.AskToStop)
 
 
+def test_an_adopted_playout_does_not_wait_for_a_file_that_no_longer_grows(history: History) -> None:
+    history.tell(events.Adopted(record(), True, None, 3.0))
+    history.tell(events.PlayoutStatus("r1", playing(position_s=5.0)))
+    assert not history.of(actions.AskNext)
+    waiting = replace(playing(position_s=9.0), phase="waiting")
+    history.tell(events.PlayoutStatus("r1", waiting))
+    assert history.of(actions.AskNext)
+    history.tell(events.PlayoutStatus("r1", waiting))
+    assert not history.of(actions.AskNext)
+
+
+def test_a_playout_of_our_own_may_wait_for_its_file(history: History) -> None:
+    history.start()
+    history.begun()
+    history.tell(events.MediaReady(key(1), "/c/1.flv"))
+    history.tell(events.PlayoutStatus("r1", replace(playing(), phase="waiting")))
+    assert not history.of(actions.AskNext)
+
+
 @pytest.mark.parametrize(
     ("change", "reason", "away", "said", "spawned"),
     [

@@ -52,7 +52,7 @@ class World(RuleBasedStateMachine):
                 self.wanted.add(key)
             case actions.Abandon(key) | actions.Delete(key):
                 self.wanted.discard(key)
-                assert not any(key in run.keys for run in self.history.state.runs.values())
+                assert not any(key in run.files for run in self.history.state.runs.values())
             case actions.Publish(StreamStatus() as status) | actions.Report(status):
                 self.note_end(status, before)
 

@@ -1,25 +1,32 @@
 """The whole agent against real neighbours: Redis, a file server, two RTMP receivers, FFmpeg."""
 
+import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
+from agent import procfs
 from agent.playout.tests.servers import NginxRtmp, wait_until
 from agent.protocol import (
     Heartbeat,
+    Ping,
+    Pong,
     PushUrl,
     StartStream,
     StopStream,
     StreamConfig,
     StreamProgress,
     StreamStatus,
+    UpdateStream,
     VideoFile,
 )
-from agent.tests.clips import plain
-from agent.tests.servers import AgentProcess, Ear, FileServer, file_server, redis_server
+from agent.tests.clips import make, plain
+from agent.tests.servers import AgentProcess, Ear, FileServer, RedisServer, file_server
 
 VPS = 7
 KEY = "k3y-that-must-not-leak"
@@ -39,21 +46,21 @@ def files(clips: Path) -> Iterator[FileServer]:
 
 
 @pytest.fixture
-def redis_url() -> Iterator[str]:
-    with redis_server() as url:
-        yield url
+def redis_server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
 
 
 @pytest.fixture
-def ear(redis_url: str) -> Iterator[Ear]:
-    ear = Ear(redis_url)
+def ear(redis_server: RedisServer) -> Iterator[Ear]:
+    ear = Ear(redis_server.url)
     yield ear
     ear.close()
 
 
 @pytest.fixture
-def agent(redis_url: str, files: FileServer, tmp_path: Path, ear: Ear) -> Iterator[AgentProcess]:
-    agent = AgentProcess(redis_url, tmp_path / "work", files.host, VPS)
+def agent(redis_server: RedisServer, files: FileServer, tmp_path: Path, ear: Ear) -> Iterator[AgentProcess]:
+    agent = AgentProcess(redis_server.url, tmp_path / "work", files.host, VPS)
     agent.start()
     try:
         ear.wait_for(lambda m: isinstance(m, Heartbeat))
@@ -154,3 +161,242 @@ def test_a_stream_goes_on_air_survives_its_agent_and_stops(agent: AgentProcess, 
         assert not list((agent.work_dir / "runs").iterdir())
         assert not list((agent.work_dir / "cache").iterdir())
     print(f"cold start {cold:.2f} s")
+
+
+def start(ear: Ear, config: StreamConfig) -> None:
+    ear.command(VPS, StartStream(config=config, timestamp=time.time()))
+
+
+def stop(ear: Ear, run: str | None = None) -> StreamStatus:
+    heard = len(ear.heard)
+    ear.command(VPS, StopStream(stream_id=42, run_id=run, timestamp=time.time()))
+    return ear.wait_for(ended("STOPPED"), since=heard)
+
+
+def beat_with(**wanted):
+    def test(message) -> bool:
+        return isinstance(message, Heartbeat) and any(
+            all(getattr(run, name) == value for name, value in wanted.items()) for run in message.runs
+        )
+
+    return test
+
+
+def test_nonsense_is_ignored_and_unknown_streams_are_answered(agent: AgentProcess, ear: Ear) -> None:
+    for raw in ("{", "[]", '{"command":"START_STREAM"}', '{"command":"EXPLODE"}', "\0"):
+        ear.say(VPS, raw)
+    assert stop(ear, "never-was").run_id == "never-was"
+    ear.command(VPS, Ping(timestamp=1.5))
+    pong = ear.wait_for(lambda m: isinstance(m, Pong))
+    assert (pong.ping_timestamp, pong.active_streams) == (1.5, 0)
+    wait_until(lambda: sum("cannot be read" in line["message"] for line in agent.log()) == 5, what="counted")
+
+
+def test_a_stream_is_stopped_while_it_is_fetched(agent: AgentProcess, ear: Ear, files: FileServer) -> None:
+    files.bytes_per_second = 10_000
+    with NginxRtmp() as server:
+        start(ear, config(files, server))
+        ear.wait_for(lambda m: isinstance(m, StreamProgress) and m.stage == "downloading" and m.progress > 10)
+        began = time.monotonic()
+        assert stop(ear).run_id == "run-1"
+        assert time.monotonic() - began < 2
+        wait_until(lambda: not agent.playouts(), what="no playout left")
+        wait_until(lambda: not list((agent.work_dir / "cache").iterdir()), what="nothing left in the cache")
+
+
+def test_a_warm_start_is_quick_and_a_second_stream_needs_no_fetching(
+    agent: AgentProcess, ear: Ear, files: FileServer
+) -> None:
+    with NginxRtmp() as server:
+        start(ear, config(files, server, keep_files_after_stop=True))
+        ear.wait_for(live_at(1))
+        stop(ear, "run-1")
+        asked = len(files.asked)
+        heard = len(ear.heard)
+        began = time.monotonic()
+        start(ear, config(files, server, run="run-2"))
+        ear.wait_for(streaming, since=heard)
+        assert time.monotonic() - began < 1.5
+        assert len(files.asked) == asked
+        stop(ear, "run-2")
+
+
+def test_items_and_destinations_change_on_air(agent: AgentProcess, ear: Ear, files: FileServer) -> None:
+    with NginxRtmp() as one, NginxRtmp() as two:
+        only = (video(files, 1, "/a.mp4"),)
+        start(ear, config(files, one, video_files=only))
+        ear.wait_for(live_at(1))
+        wanted = config(files, one, two, video_files=(*only, video(files, 2, "/b.mp4")))
+        ear.command(VPS, UpdateStream(config=wanted, timestamp=time.time()))
+        ear.wait_for(live_at(2))
+        ear.wait_for(beat_with(fingerprint=wanted.fingerprint))
+        ear.wait_for(beat_with(item_id=2))
+        grows(two, f"{KEY}-2")
+        assert len(one.recordings_of(f"{KEY}-1")) == 1, "the first connection was never dropped"
+        stop(ear)
+
+
+def test_a_list_that_ends_is_over(agent: AgentProcess, ear: Ear, files: FileServer) -> None:
+    with NginxRtmp() as server:
+        start(ear, config(files, server, loop=False, video_files=(video(files, 2, "/b.mp4"),)))
+        assert ear.wait_for(ended("STOPPED")).message == "finished"
+        wait_until(lambda: not agent.playouts(), what="no playout left")
+
+
+def test_a_bad_file_is_passed_over_and_only_bad_ones_are_an_error(
+    agent: AgentProcess, ear: Ear, files: FileServer
+) -> None:
+    files.files["/bad.mp4"] = b"nothing of a video " * 100
+    bad = video(files, 9, "/bad.mp4")
+    with NginxRtmp() as server:
+        start(ear, config(files, server, video_files=(bad, video(files, 1, "/a.mp4"))))
+        status = ear.wait_for(lambda m: streaming(m) and m.run.skipped)
+        assert [each.item_id for each in status.run.skipped] == [9]
+        assert "not a video" in status.run.skipped[0].reason
+        stop(ear)
+        start(ear, config(files, server, run="run-2", video_files=(bad,)))
+        error = ear.wait_for(ended("ERROR"))
+        assert "not a video" in error.message
+        assert any("[FFMPEG]" in line for line in error.log_tail)
+        wait_until(lambda: not agent.playouts(), what="no playout left")
+
+
+def test_a_playout_that_is_killed_is_backed_off_from(
+    agent: AgentProcess, ear: Ear, files: FileServer
+) -> None:
+    with NginxRtmp() as server:
+        start(ear, config(files, server))
+        ear.wait_for(live_at(1))
+        os.kill(agent.playouts()[0], signal.SIGKILL)
+        ear.wait_for(beat_with(phase="backing_off"), 2.0)
+        assert stop(ear).message == "stopped"
+
+
+def test_an_outage_of_redis_disturbs_nothing_on_air(
+    agent: AgentProcess, ear: Ear, files: FileServer, redis_server: RedisServer
+) -> None:
+    with NginxRtmp() as server:
+        start(ear, config(files, server))
+        ear.wait_for(live_at(1))
+        redis_server.stop()
+        grows(server, f"{KEY}-1")
+        redis_server.start()
+        with contextlib.closing(Ear(redis_server.url)) as again:
+            again.wait_for(beat_with(run_id="run-1", phase="on_air"))
+            wait_until(lambda: agent.log()[-1] and _listens(redis_server), what="listening again")
+            stop(again)
+        assert len(server.recordings_of(f"{KEY}-1")) == 1
+
+
+def _listens(server: RedisServer) -> bool:
+    with redis.Redis.from_url(server.url) as client:
+        return client.publish(f"vps-commands:{VPS}", "{}") > 0
+
+
+@pytest.mark.parametrize("mode", ["handover", "stop"])
+def test_a_graceful_end(
+    redis_server: RedisServer, files: FileServer, tmp_path: Path, ear: Ear, mode: str
+) -> None:
+    agent = AgentProcess(redis_server.url, tmp_path / "work", files.host, VPS, EZSTREAM_ON_EXIT=mode)
+    agent.start()
+    try:
+        ear.wait_for(lambda m: isinstance(m, Heartbeat))
+        with NginxRtmp() as server:
+            start(ear, config(files, server))
+            ear.wait_for(live_at(1))
+            began = time.monotonic()
+            assert agent.end() == 0
+            assert time.monotonic() - began < 10
+            ear.wait_for(lambda m: isinstance(m, Heartbeat) and not m.accepting)
+            if mode == "stop":
+                ear.wait_for(ended("STOPPED"))
+                assert not agent.playouts()
+                return
+            grows(server, f"{KEY}-1")
+            heard = len(ear.heard)
+            agent.start()
+            ear.wait_for(beat_with(phase="on_air"), since=heard)
+            stop(ear)
+            assert len(server.recordings_of(f"{KEY}-1")) == 1
+    finally:
+        agent.clear_away()
+
+
+def test_an_agent_killed_while_fetching_goes_on_where_it_was(
+    agent: AgentProcess, ear: Ear, files: FileServer
+) -> None:
+    files.bytes_per_second = 60_000
+    with NginxRtmp() as server:
+        start(ear, config(files, server))
+        ear.wait_for(lambda m: isinstance(m, StreamProgress) and m.stage == "downloading" and m.progress > 10)
+        (playout,) = agent.playouts()
+        agent.end(signal.SIGKILL)
+        files.bytes_per_second = None
+        asked = len(files.asked)
+        agent.start()
+        ear.wait_for(streaming)
+        assert agent.playouts() == [playout]
+        assert any(wanted != "bytes=0-" for _, wanted in files.asked[asked:]), "resumed, not fetched anew"
+        stop(ear)
+        wait_until(lambda: not agent.playouts(), what="no playout left")
+
+
+def test_a_killed_agent_leaves_no_ffmpeg_behind(
+    redis_server: RedisServer, files: FileServer, tmp_path: Path, ear: Ear
+) -> None:
+    slow = tmp_path / "slow-ffmpeg"
+    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    slow.chmod(0o755)
+    agent = AgentProcess(redis_server.url, tmp_path / "work", files.host, VPS, EZSTREAM_FFMPEG=str(slow))
+    agent.start()
+    try:
+        ear.wait_for(lambda m: isinstance(m, Heartbeat))
+        with NginxRtmp() as server:
+            start(ear, config(files, server, video_files=(video(files, 1, "/a.mp4"),)))
+            wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), what="FFmpeg")
+            pid = int((tmp_path / "pid").read_text())
+            assert os.getpriority(os.PRIO_PROCESS, pid) > 0, "behind everything else"
+            agent.end(signal.SIGKILL)
+            wait_until(lambda: procfs.start_ticks(pid) is None, what="FFmpeg gone")
+    finally:
+        agent.clear_away()
+
+
+def test_two_agents_do_not_share_a_directory(
+    agent: AgentProcess, redis_server: RedisServer, files: FileServer
+) -> None:
+    second = AgentProcess(redis_server.url, agent.work_dir, files.host, 8)
+    second.start()
+    assert second.process is not None
+    assert second.process.wait(10) == 3
+
+
+def test_what_is_missing_is_said_at_once(
+    redis_server: RedisServer, files: FileServer, tmp_path: Path
+) -> None:
+    agent = AgentProcess(redis_server.url, tmp_path / "work", "", VPS)
+    agent.start()
+    assert agent.process is not None
+    assert agent.process.wait(10) == 2
+    assert agent.log_path.read_text() == "agent: EZSTREAM_TRUSTED_HOSTS is not set\n"
+
+
+def test_a_file_half_prepared_by_a_killed_agent_does_not_hold_up_the_list(
+    agent: AgentProcess, ear: Ear, files: FileServer, clips: Path
+) -> None:
+    busy = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-b:v", "4M")
+    files.files["/big.mp4"] = make(clips / "big.mp4", seconds=12, video=busy).read_bytes()
+    items = (video(files, 1, "/big.mp4"), video(files, 2, "/b.mp4"))
+    with NginxRtmp() as server:
+        files.bytes_per_second = len(files.files["/big.mp4"]) / 10
+        start(ear, config(files, server, video_files=items))
+        ear.wait_for(beat_with(item_id=1, phase="on_air"))
+        agent.end(signal.SIGKILL)
+        files.bytes_per_second /= 4
+        heard = len(ear.heard)
+        agent.start()
+        ear.wait_for(beat_with(item_id=1), since=heard)
+        ear.wait_for(beat_with(item_id=2), since=heard)
+        assert any("ended with the agent before" in line["message"] for line in agent.log())
+        assert len(server.recordings_of(f"{KEY}-1")) == 1
+        stop(ear)

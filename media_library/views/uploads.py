@@ -49,7 +49,7 @@ def _speaks_tus(view: View) -> View:
 
 def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     if not request.user.is_authenticated:
-        return _words(_("You are not logged in any more. Log in and pick the file again."), 401)
+        return _words(_("You are not signed in any more. Sign in and pick the file again."), 401)
     if request.method == "OPTIONS":
         return _abilities(request)
     if request.method != "GET":

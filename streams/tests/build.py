@@ -144,7 +144,7 @@ def heartbeat(on: Vps, *reports: RunReport, **fields) -> Heartbeat:
     return replace(whole, **fields)
 
 
-def status(run: Run, word: str, message: str = "", **fields) -> StreamStatus:
+def status(run: Run, word: str, message: str = "", /, **fields) -> StreamStatus:
     whole = StreamStatus(
         stream_id=run.stream_id,
         status=word,

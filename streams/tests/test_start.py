@@ -223,7 +223,7 @@ def test_a_change_before_the_command_is_in_the_command(stream, alice, vps, ear, 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_of_twenty_starts_at_once_one_run_is_made():
-    stream = build.stream(build.user())
+    stream = build.stream(build.user(package=build.package(streams=5)))
     outcomes = at_once(20, lambda: actions.start(Stream.objects.get(pk=stream.pk), None))
     assert outcomes.count(None) == 1
     assert {type(each) for each in outcomes if each} == {WrongState}

@@ -53,6 +53,7 @@ class RunningPlayout:
         destinations: Iterable[dict[str, Any]],
         *,
         resume: bool = False,
+        stderr: int | None = None,
         **plan: Any,
     ) -> None:
         self.dir = run_dir
@@ -65,13 +66,15 @@ class RunningPlayout:
             "items": list(playlist),
             "destinations": list(destinations),
         } | plan
+        self._stderr = stderr
         self._options = ["--resume"] if resume else []
 
     def __enter__(self) -> Self:
         self.write_plan()
         command = [sys.executable, "-m", "agent.playout", *self._options, str(self.dir)]
         with (self.dir / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stderr=log, start_new_session=True)
+            stderr = self._stderr or log
+            self.process = subprocess.Popen(command, cwd=ROOT, stderr=stderr, start_new_session=True)
         wait_until(self._answers_or_ended, what="the control socket")
         return self
 

@@ -69,6 +69,24 @@ def test_a_key_in_use_is_refused_and_not_hammered(server: NginxRtmp, tmp_path: P
     assert server.log().count("already publishing") + server.log().count("Already publishing") <= 2
 
 
+def _ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not _ipv6(), reason="this machine has no IPv6 on loopback")
+def test_an_ipv6_address_is_reached(tmp_path: Path) -> None:
+    port = free_port()
+    with NginxRtmp(server=f"listen [::1]:{port};") as six:
+        place = destination(1, f"rtmp://[::1]:{port}/live")
+        with RunningPlayout(tmp_path, items(clip()), [place]) as playout:
+            playout.wait_for_state(1, "live", 4)
+        assert six.recordings_of("key1")
+
+
 def test_a_name_that_does_not_resolve_is_named(server: NginxRtmp, tmp_path: Path) -> None:
     places = [destination(1, server.url), destination(2, "rtmp://no-such-host.invalid/live")]
     with RunningPlayout(tmp_path, items(clip()), places) as playout:

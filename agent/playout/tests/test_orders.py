@@ -1,5 +1,6 @@
 """Orders on the control socket, and what really happens then."""
 
+import contextlib
 import json
 import os
 import signal
@@ -141,14 +142,16 @@ def _broken(tmp_path: Path) -> dict[str, Path]:
 def test_bad_files_are_skipped_and_said(server: NginxRtmp, place: dict, tmp_path: Path) -> None:
     broken = _broken(tmp_path)
     entries = items(*broken.values(), clip("a"))
+    entries.append(item(8, "/a\0b"))
     entries.append(item(9, "/nowhere", failed="the moov atom is missing"))
     with RunningPlayout(tmp_path, entries, [place], loop=False) as playout:
         end = playout.exit(15)
     reasons = {each["file_id"]: each["reason"] for each in end["status"]["skipped"]}
     assert (end["code"], end["reason"]) == (0, "finished")
-    assert reasons.keys() == {1, 2, 3, 5, 9}, "all but the cut file, which plays as far as it goes"
+    assert reasons.keys() == {1, 2, 3, 5, 8, 9}, "all but the cut file, which plays as far as it goes"
     assert "damaged at byte" in reasons[3]
     assert "No such file" in reasons[5]
+    assert "internal error" in reasons[8]
     got = _recorded(server, place)
     assert min(got.gaps(VIDEO)) >= 0
     assert len(got.payloads(VIDEO)) >= 90
@@ -250,3 +253,18 @@ def test_the_key_is_nowhere_to_be_read(server: NginxRtmp, tmp_path: Path) -> Non
     assert not [text for text in shown if canary.encode() in text]
     for name in ("status.json", "exit.json", "playout.lock"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_a_log_nobody_reads_holds_up_nothing(place: dict, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    with RunningPlayout(tmp_path, items(*LONG), [place], stderr=writer) as playout:
+        playout.wait_for_state(1, "live")
+        playout.order("stop")
+        assert playout.exit(2)["reason"] == "stopped"
+    os.close(reader)
+    os.close(writer)

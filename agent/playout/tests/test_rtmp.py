@@ -194,3 +194,4 @@ def test_targets_that_cannot_be(url: str, key: str) -> None:
 def test_targets_are_taken_apart() -> None:
     target = parse_target("rtmps://[::1]/live2/x?a=b", "k")
     assert (target.host, target.port, target.app, target.tls) == ("::1", 443, "live2/x?a=b", True)
+    assert target.address == "[::1]:443"

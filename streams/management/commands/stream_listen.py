@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import asyncio
 import signal
 from typing import Any
@@ -15,7 +16,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--timeout", type=float, default=0, help="end after so many seconds; 0: never")
-        parser.add_argument("--reconnect", action="store_true", help="come back for ever when Redis is away")
+        parser.add_argument(
+            "--reconnect",
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help="come back for ever when Redis is away; without, end with an error",
+        )
 
     def handle(self, *args: Any, timeout: float, reconnect: bool, **options: Any) -> None:
         asyncio.run(listen(timeout, reconnect))

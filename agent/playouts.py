@@ -1,0 +1,162 @@
+"""The part of `decide` that looks after playouts: begun, heard, died, adopted, made to go. Pure."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from typing import Final
+
+from agent import media, runs
+from agent.actions import AskNext, AskToStop, Forget, Signal
+from agent.events import Adopted, PlayoutExited, PlayoutStarted, PlayoutStatus
+from agent.state import FINISHED, STOPPED, Order, Run, Verdict
+from agent.turn import Turn
+from agent.validate import cache_key
+
+BACK_OFF: Final = (30.0, 60.0, 120.0)
+PROVEN_SECONDS: Final = 60.0
+"""On air this long: what comes after is a new failure, not the same one again."""
+TERM_AFTER: Final = 3.0
+KILL_AFTER: Final = 10.0
+RESUME_WITHIN: Final = 15.0
+"""No agent here for less than this: a run whose playout died too is taken up again without being told."""
+
+
+def _held(turn: Turn, stream_id: int, run_id: str) -> Run | None:
+    run = turn.runs.get(stream_id)
+    return run if run is not None and run.run_id == run_id else None
+
+
+def started(turn: Turn, event: PlayoutStarted) -> None:
+    run = _held(turn, event.stream_id, event.run_id)
+    if run is None:
+        turn.note("error", "a playout began that nobody holds")
+        return
+    run = turn.put(replace(run, spawning=False, pid=event.pid, ticks=event.ticks))
+    if run.stopping_since is not None:
+        turn.put(replace(run, rung=1))
+        turn.do(AskToStop(run.run_id))
+
+
+def status(turn: Turn, event: PlayoutStatus) -> None:
+    run = turn.run_of(event.run_id)
+    if run is None or run.pid is None:
+        return
+    before, run = run.playing, turn.put(replace(run, playing=event.playing))
+    if _is_stranded(turn, run) and before != event.playing:
+        turn.note("warning", "the file on air ended with the agent before this one", run)
+        turn.do(AskNext(run.run_id))
+    if run.on_air_since is None and event.playing.reaches_somebody:
+        turn.put(replace(run, on_air_since=turn.now))
+        turn.note("info", "on air", run)
+
+
+def _is_stranded(turn: Turn, run: Run) -> bool:
+    """Waiting for more of a file that an earlier agent was preparing: it is made anew elsewhere."""
+    playing = run.playing
+    if not run.adopted or playing is None or playing.phase != "waiting" or playing.item_id is None:
+        return False
+    keys = [cache_key(item) for item in run.config.video_files if item.item_id == playing.item_id]
+    return any(key not in turn.media or turn.media[key].status != "complete" for key in keys)
+
+
+def exited(turn: Turn, event: PlayoutExited) -> None:
+    run = _held(turn, event.stream_id, event.run_id)
+    if run is None or event.pid != run.pid:
+        return
+    proven = run.on_air_since is not None and turn.now - run.on_air_since >= PROVEN_SECONDS
+    run = turn.put(
+        replace(run, spawning=False, pid=None, ticks=None, on_air_since=None, playing=None, adopted=False)
+    )
+    if run.stopping_since is not None:
+        runs.end(turn, run, run.verdict or STOPPED)
+    elif event.reason == "finished":
+        runs.end(turn, run, FINISHED)
+    elif proven:
+        turn.note("warning", "the playout died on air", run, error_type=_kind(event), will_retry=True)
+        runs.spawn(turn, turn.put(replace(run, failures=0, restarts=run.restarts + 1)), resume=True)
+    else:
+        _back_off(turn, run, event)
+
+
+def _back_off(turn: Turn, run: Run, event: PlayoutExited) -> None:
+    tries = run.failures
+    again = tries < len(BACK_OFF)
+    turn.note(
+        "warning" if again else "error",
+        "the playout failed",
+        run,
+        error_type=_kind(event),
+        retry_count=tries,
+        will_retry=again,
+    )
+    if not again:
+        message = f"the playout failed {tries + 1} times: {event.reason or 'it was killed'}"
+        runs.end(turn, run, Verdict(status="ERROR", message=message))
+        return
+    turn.put(replace(run, failures=tries + 1, retry_at=turn.now + BACK_OFF[tries]))
+
+
+def _kind(event: PlayoutExited) -> str:
+    return event.reason or "killed"
+
+
+def adopted(turn: Turn, event: Adopted) -> None:
+    record = event.record
+    order = Order(config=record.config, said_at=record.said_at)
+    held = turn.runs.get(order.config.id)
+    if held is not None:
+        _keep_newer(turn, held, order)
+        held = turn.runs.get(order.config.id)
+    if held is not None:
+        turn.do(Forget(order.config.run_id))
+    elif event.alive:
+        _take_over(turn, order, event)
+    elif record.stopping:
+        turn.end_as(order, STOPPED)
+    elif event.reason == "finished":
+        turn.end_as(order, FINISHED)
+    elif event.away_s <= RESUME_WITHIN:
+        runs.begin(turn, order, resume=True, restarts=record.restarts + 1, failures=record.failures)
+    if order.config.id not in turn.runs:
+        turn.do(Forget(order.config.run_id))
+
+
+def _keep_newer(turn: Turn, held: Run, order: Order) -> None:
+    """Two runs of one stream in the journal: the agent died between them. Only one may push its keys."""
+    if order.said_at > held.order.said_at:
+        del turn.runs[held.stream_id]
+        turn.do(Signal(held.run_id, signal.SIGKILL))
+    else:
+        turn.do(Signal(order.config.run_id, signal.SIGKILL))
+
+
+def _take_over(turn: Turn, order: Order, event: Adopted) -> None:
+    record = event.record
+    run = Run(
+        order=order,
+        begun_at=turn.now,
+        pid=record.pid,
+        ticks=record.ticks,
+        spawned_at=turn.now,
+        adopted=True,
+        on_air_since=record.on_air_since,
+        failures=record.failures,
+        restarts=record.restarts,
+        told="streaming" if record.on_air_since is not None else "",
+    )
+    turn.note("info", "a playout on air is adopted", turn.put(run))
+    media.obtain(turn, run)
+    if record.stopping:
+        runs.stop_run(turn, run, STOPPED)
+
+
+def climb(turn: Turn, run: Run, waited: float) -> None:
+    if run.pid is None:
+        return
+    if waited >= KILL_AFTER and run.rung < 3:
+        turn.put(replace(run, rung=3))
+        turn.do(Signal(run.run_id, signal.SIGKILL))
+    elif waited >= TERM_AFTER and run.rung < 2:
+        turn.put(replace(run, rung=2))
+        turn.do(Signal(run.run_id, signal.SIGTERM))

@@ -1,0 +1,162 @@
+"""The part of `decide` that begins, changes, replaces and ends runs. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent import media, report
+from agent.actions import AskToStop, Poke, Spawn
+from agent.protocol import StartStream, StopStream, StreamConfig, UpdateStream
+from agent.state import REPLACED, STOPPED, Order, Run, Verdict
+from agent.turn import Turn
+from agent.validate import why_not
+
+
+def start(turn: Turn, event: StartStream) -> None:
+    order = Order(config=event.config, said_at=event.timestamp)
+    held = turn.runs.get(event.config.id)
+    if turn.leaving_since is not None:
+        turn.note("warning", "start refused: this agent is shutting down", held)
+    elif not _has_ended(turn, event.config):
+        _begin_or_change(turn, order, held)
+
+
+def update(turn: Turn, event: UpdateStream) -> None:
+    start(turn, StartStream(config=event.config, timestamp=event.timestamp))
+
+
+def _has_ended(turn: Turn, config: StreamConfig) -> bool:
+    ended = turn.ended.get(config.run_id)
+    if ended is None or config.epoch > ended.epoch:
+        return False
+    turn.tell_end(config.id, config.run_id, ended.verdict)
+    return True
+
+
+def _begin_or_change(turn: Turn, order: Order, held: Run | None) -> None:
+    if held is None:
+        begin(turn, order)
+        return
+    newest = held.successor or held.order
+    if _is_late(order, newest):
+        turn.note("warning", "start refused: it is older than what is held", held)
+    elif not _is_same(order, newest):
+        _replace(turn, held, order)
+    elif held.successor is not None:
+        turn.put(replace(held, successor=order))
+    elif held.stopping_since is None:
+        _change(turn, held, order)
+
+
+def _is_same(one: Order, other: Order) -> bool:
+    return (one.config.run_id, one.config.epoch) == (other.config.run_id, other.config.epoch)
+
+
+def _is_late(order: Order, newest: Order) -> bool:
+    if order.config.run_id == newest.config.run_id:
+        return order.config.epoch < newest.config.epoch
+    return order.said_at < newest.said_at
+
+
+def begin(turn: Turn, order: Order, *, resume: bool = False, restarts: int = 0, failures: int = 0) -> None:
+    reason = why_not(order.config) or _full(turn)
+    if reason:
+        turn.refuse(order, reason)
+        return
+    run = Run(order=order, begun_at=turn.now, restarts=restarts, failures=failures)
+    turn.ended.pop(run.run_id, None)
+    turn.note("info", "run begins", run)
+    media.obtain(turn, turn.put(run))
+    fail_if_hopeless(turn, run.stream_id)
+    if run.stream_id in turn.runs:
+        spawn(turn, turn.runs[run.stream_id], resume=resume)
+
+
+def _full(turn: Turn) -> str | None:
+    most = turn.before.max_streams
+    if most is not None and len(turn.runs) >= most:
+        return f"this server holds {len(turn.runs)} streams already"
+    return None
+
+
+def _change(turn: Turn, held: Run, order: Order) -> None:
+    """The same run again: what differs is applied, and what is held is told once more."""
+    reason = why_not(order.config)
+    if reason:
+        turn.note("warning", f"update refused: {reason}", held)
+        return
+    gone = set(held.files) - set(order.files)
+    run = turn.put(replace(held, order=order))
+    media.let_go(turn, gone, keep=True)
+    media.obtain(turn, run)
+    fail_if_hopeless(turn, run.stream_id)
+    if run.on_air_since is not None:
+        turn.tell_streaming(turn.runs[run.stream_id])
+    turn.do(Poke())
+
+
+def _replace(turn: Turn, held: Run, order: Order) -> None:
+    if held.successor is not None and held.successor.config.run_id != order.config.run_id:
+        turn.end_as(held.successor, REPLACED)
+    turn.note("info", "a newer run takes the place of this one", held)
+    stop_run(turn, turn.put(replace(held, successor=order)), REPLACED)
+
+
+def stop(turn: Turn, event: StopStream) -> None:
+    held = turn.runs.get(event.stream_id)
+    if held is None or event.run_id not in (None, held.run_id):
+        _stop_unheld(turn, held, event)
+        return
+    if held.successor is not None and event.run_id is None:
+        turn.end_as(held.successor, STOPPED)
+        held = turn.put(replace(held, successor=None))
+    stop_run(turn, held, STOPPED)
+
+
+def _stop_unheld(turn: Turn, held: Run | None, event: StopStream) -> None:
+    successor = held.successor if held else None
+    if held and successor and successor.config.run_id == event.run_id:
+        turn.put(replace(held, successor=None))
+        turn.end_as(successor, STOPPED)
+    else:
+        turn.tell_end(event.stream_id, event.run_id or "", STOPPED)
+
+
+def spawn(turn: Turn, run: Run, *, resume: bool) -> None:
+    turn.put(
+        replace(run, spawning=True, retry_at=None, spawned_at=turn.now, playing=None, said_unreached=False)
+    )
+    turn.do(Spawn(run.stream_id, run.run_id, resume))
+
+
+def stop_run(turn: Turn, run: Run, verdict: Verdict) -> None:
+    if run.stopping_since is not None:
+        return
+    if not run.has_process:
+        end(turn, run, verdict)
+        return
+    rung = 1 if run.pid is not None else 0
+    turn.put(replace(run, stopping_since=turn.now, rung=rung, verdict=verdict, retry_at=None))
+    if run.pid is not None:
+        turn.do(AskToStop(run.run_id))
+
+
+def end(turn: Turn, run: Run, verdict: Verdict) -> None:
+    """The run has no process any more: say so, and let what waited behind it begin."""
+    del turn.runs[run.stream_id]
+    turn.note("error" if verdict.status == "ERROR" else "info", f"run ended: {verdict.message}", run)
+    if run.successor is None or run.successor.config.run_id != run.run_id:
+        turn.end_as(run.order, verdict)
+    if run.successor is not None and turn.leaving_since is None:
+        begin(turn, run.successor)
+    media.let_go(turn, set(run.files), keep=run.config.keep_files_after_stop)
+
+
+def fail_if_hopeless(turn: Turn, stream_id: int) -> None:
+    run = turn.runs.get(stream_id)
+    if run is None or run.stopping_since is not None:
+        return
+    reasons = [report.failure(turn.media, key, item) for key, item in run.files.items()]
+    if all(reasons):
+        words = "none of the files can be played" if len(reasons) > 1 else "the file cannot be played"
+        stop_run(turn, run, Verdict(status="ERROR", message=f"{words}: {reasons[0]}"))

@@ -1,0 +1,80 @@
+import pytest
+
+from fleet.selection import Candidate, choose, latency_score, score, why_not
+
+
+def vps(vps_id=1, **fields):
+    return Candidate(vps_id=vps_id, name=f"vps-{vps_id}", **fields)
+
+
+# current, max, cpu, memory, latency, success → FLT-2's sum by hand
+SCORES = [
+    ({"max_streams": 4, "current_streams": 0, "cpu": 0, "memory": 0, "latency_ms": 0, "success_rate": 1}, 106.0),
+    ({"max_streams": 4, "current_streams": 1, "cpu": 50, "memory": 50, "latency_ms": 0, "success_rate": 1}, 71.0),
+    ({"max_streams": 4, "current_streams": 3, "cpu": 100, "memory": 100, "latency_ms": 900, "success_rate": 0}, 10.0),
+    ({"max_streams": 10, "current_streams": 5, "cpu": 20, "memory": 40, "latency_ms": 275, "success_rate": 0.5}, 64.0),
+    ({"cpu": None, "memory": None}, 53.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "wanted"), SCORES)
+def test_the_score_is_the_formula(fields, wanted):
+    scored = score(vps(**fields))
+    assert scored.score == pytest.approx(wanted)
+    parts = scored.capacity + scored.resource + scored.connection + scored.performance
+    assert parts == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("latency_ms", "wanted"), [(0, 1), (50, 1), (275, 0.5), (500, 0), (9000, 0), (None, 0.5)])
+def test_latency_counts_from_one_to_nothing(latency_ms, wanted):
+    assert latency_score(latency_ms) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"is_active": False}, "not active"),
+        ({"is_multistream": False}, "takes one destination only"),
+        ({"is_reachable": False}, "no fresh heartbeat"),
+        ({"is_accepting": False}, "shutting down"),
+        ({"current_streams": 4}, "full, 4 of 4"),
+        ({"current_streams": 5}, "full, 5 of 4"),
+        ({"max_streams": 0}, "full, 0 of 0"),
+        ({}, None),
+    ],
+)
+def test_who_may_take_nothing_and_why(fields, why):
+    assert why_not(vps(**fields)) == why
+
+
+def test_the_highest_score_wins_and_all_are_explained():
+    choice = choose([vps(1, cpu=80), vps(2, cpu=10), vps(3, is_active=False)])
+    assert choice.best.name == "vps-2"
+    assert [row.name for row in choice.ranked] == ["vps-2", "vps-1"]
+    assert choice.explain() == "chosen vps-2 of [vps-2 100.0, vps-1 79.0]; passed over: vps-3 (not active)"
+
+
+def test_ties_go_to_the_fewest_streams():
+    busy = vps(1, max_streams=8, current_streams=4)
+    idle = vps(2, max_streams=2, current_streams=1)
+    assert score(busy).score == score(idle).score
+    assert choose([busy, idle]).best.name == "vps-2"
+
+
+def test_the_preferred_one_is_taken_when_it_can_be():
+    worse, better = vps(1, cpu=90), vps(2)
+    assert choose([worse, better], preferred=1).best.vps_id == 1
+    assert choose([vps(1, is_active=False), better], preferred=1).best.vps_id == 2
+
+
+def test_one_that_just_filled_up_is_passed_over():
+    choice = choose([vps(1), vps(2, cpu=90)], passed_over={1})
+    assert choice.best.vps_id == 2
+    assert "vps-1 (just filled up)" in choice.explain()
+
+
+def test_nobody_is_an_answer_with_reasons():
+    assert choose([]).why_none() == "there is no VPS in the fleet"
+    nobody = choose([vps(1, is_reachable=False), vps(2, current_streams=4)])
+    assert nobody.best is None
+    assert nobody.why_none() == "vps-1 (no fresh heartbeat), vps-2 (full, 4 of 4)"

@@ -1,0 +1,184 @@
+import asyncio
+import re
+
+import pytest
+from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
+from channels.routing import URLRouter
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
+
+from streams import actions, pages, progress
+from streams.consumers import NOT_FOUND, PageConsumer
+from streams.inbox import Inbox
+from streams.models import Stream
+from streams.sockets import websocket_urlpatterns
+from streams.tests import build
+
+pytestmark = pytest.mark.django_db(transaction=True)
+application = URLRouter(websocket_urlpatterns)
+
+
+def socket(path, user):
+    page = WebsocketCommunicator(application, path)
+    page.scope["user"] = user
+    return page
+
+
+@database_sync_to_async
+def people_and_stream():
+    alice = build.user("alice", package=build.package(streams=9))
+    bob, olga = build.user("bob"), build.user("olga", is_staff=True)
+    return alice, bob, olga, build.stream(alice, "Night channel")
+
+
+async def poke(stream):
+    await progress.send({(stream.pk, stream.owner_id)})
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(PageConsumer, "interval_s", 0.2)
+    monkeypatch.setattr(PageConsumer, "refresh_s", 60.0)
+
+
+async def test_the_owner_and_an_operator_may_look_others_may_not(quick):
+    alice, bob, olga, stream = await people_and_stream()
+    for user, wanted in [(alice, True), (olga, True), (bob, False), (AnonymousUser(), False)]:
+        page = socket(f"/ws/stream/{stream.pk}", user)
+        connected, code = await page.connect()
+        assert connected is wanted
+        assert wanted or code == NOT_FOUND
+        await page.disconnect()
+
+
+async def test_a_stream_that_is_not_there_is_not_found(quick):
+    alice, *_ = await people_and_stream()
+    assert await socket("/ws/stream/999999", alice).connect() == (False, NOT_FOUND)
+
+
+async def test_nobody_has_no_list(quick):
+    assert await socket("/ws/streams", AnonymousUser()).connect() == (False, NOT_FOUND)
+
+
+async def test_it_begins_with_the_snapshot_and_follows_the_pokes(quick):
+    alice, _, _, stream = await people_and_stream()
+    page = socket(f"/ws/stream/{stream.pk}", alice)
+    await page.connect()
+    assert "off air" in await page.receive_from(timeout=3)
+    await database_sync_to_async(actions.start)(stream, alice)
+    assert "starting" in await page.receive_from(timeout=3)
+    await page.disconnect()
+
+
+async def test_ping_is_answered(quick):
+    alice, _, _, stream = await people_and_stream()
+    page = socket(f"/ws/stream/{stream.pk}", alice)
+    await page.connect()
+    await page.receive_from(timeout=3)
+    await page.send_to(text_data="ping")
+    assert await page.receive_from(timeout=3) == "pong"
+    await page.send_to(text_data="<nonsense>")
+    await page.send_to(bytes_data=b"\x00")
+    assert await page.receive_nothing(timeout=0.3)
+    await page.disconnect()
+
+
+async def test_a_burst_is_one_push_at_once_and_one_at_the_end(quick):
+    alice, _, _, stream = await people_and_stream()
+    page = socket(f"/ws/stream/{stream.pk}", alice)
+    await page.connect()
+    await page.receive_from(timeout=3)
+    await asyncio.sleep(0.3)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await poke(stream)
+    await page.receive_from(timeout=3)
+    assert loop.time() - began < 0.2
+    for _ in range(20):
+        await poke(stream)
+    await page.receive_from(timeout=3)
+    assert loop.time() - began >= 0.2
+    assert await page.receive_nothing(timeout=0.5)
+    await page.disconnect()
+
+
+async def test_an_old_page_and_the_events_equal_a_fresh_page(quick):
+    alice, _, _, stream = await people_and_stream()
+    page = socket(f"/ws/stream/{stream.pk}", alice)
+    await page.connect()
+    seen = parts(await page.receive_from(timeout=3))
+    await database_sync_to_async(live_through_a_start)(stream, alice)
+    while not await page.receive_nothing(timeout=0.5):
+        seen |= parts(await page.receive_from(timeout=3))
+    await page.disconnect()
+    fresh = await database_sync_to_async(fresh_page)(stream.pk)
+    assert seen.keys() == fresh.keys()
+    assert "on air" in str(fresh)
+    assert seen == fresh
+
+
+def live_through_a_start(stream, alice):
+    vps = build.vps()
+    ear = build.Ear(vps.pk)
+    run = build.start_fully(stream, alice)
+    inbox = Inbox()
+    for message in (build.status(run, "STREAMING", run=build.report(run, item_id=1)),
+                    build.heartbeat(vps, build.report(run, item_id=2, position_s=4.0))):  # fmt: skip
+        for each in inbox.apply([message], timezone.now()):
+            progress.poke(*each)
+    ear.close()
+
+
+def fresh_page(stream_id):
+    return parts(pages.show_html(Stream.objects.select_related("run").get(pk=stream_id), timezone.now()))
+
+
+def parts(html):
+    """What stands under each id, as `hx-swap-oob` sees it. Ages in words and seconds move on by themselves."""
+    found = dict(re.findall(r'id="([\w-]+)" hx-swap-oob="true"[^>]*>(.*?)(?=<\w+[^>]* hx-swap-oob=|\Z)', html, re.S))
+    return {
+        key: re.sub(r"data-tick=\"\d+\"|\d+:\d\d|\d+ seconds?|just now|now", "", each) for key, each in found.items()
+    }
+
+
+async def test_the_list_is_sent_the_rows_that_changed(quick):
+    alice, bob, _, stream = await people_and_stream()
+    other = await database_sync_to_async(build.stream)(bob, "Bobs channel")
+    page = socket("/ws/streams", alice)
+    await page.connect()
+    await poke(other)
+    assert await page.receive_nothing(timeout=0.4)
+    await database_sync_to_async(actions.start)(stream, alice)
+    html = await page.receive_from(timeout=3)
+    assert f'id="stream-row-{stream.pk}"' in html
+    assert "starting" in html
+    assert "Bobs channel" not in html
+    await page.disconnect()
+
+
+async def test_a_deleted_stream_is_gone_from_its_page_without_a_crash(quick):
+    alice, _, _, stream = await people_and_stream()
+    page = socket(f"/ws/stream/{stream.pk}", alice)
+    await page.connect()
+    await page.receive_from(timeout=3)
+    pk, owner = stream.pk, stream.owner_id
+    await database_sync_to_async(actions.delete)(stream, alice)
+    await progress.send({(pk, owner)})
+    assert await page.receive_nothing(timeout=0.5)
+    await page.send_to(text_data="ping")
+    assert await page.receive_from(timeout=3) == "pong"
+    await page.disconnect()
+
+
+async def test_silence_too_is_shown(monkeypatch):
+    monkeypatch.setattr(PageConsumer, "interval_s", 0.05)
+    monkeypatch.setattr(PageConsumer, "refresh_s", 0.1)
+    alice, _, _, stream = await people_and_stream()
+    page = socket(f"/ws/stream/{stream.pk}", alice)
+    await page.connect()
+    await page.receive_from(timeout=3)
+    assert "stream-state" in await page.receive_from(timeout=3)
+    await page.disconnect()
+    assert get_channel_layer() is not None

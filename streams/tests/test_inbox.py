@@ -1,0 +1,196 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from agent.protocol import DestinationState, Pong, StartStream, StreamProgress
+from streams.converge import ACTOR_LATE, Sweep, resolve_overdue
+from streams.inbox import Inbox
+from streams.lifecycle import TIMEOUTS
+from streams.models import EndReason, Progress, Run, Status
+from streams.tests import build
+
+
+@pytest.fixture
+def inbox():
+    return Inbox()
+
+
+@pytest.fixture
+def now():
+    return timezone.now()
+
+
+def test_on_air_begins_with_the_agents_word(stream, vps, inbox, now):
+    run = build.starting_run(stream, vps)
+    pokes = inbox.apply([build.status(run, "STREAMING", run=build.report(run))], now)
+    stream.refresh_from_db()
+    run.refresh_from_db()
+    assert (stream.state, run.on_air_at, run.reported_at) == (Status.STREAMING, now, now)
+    assert run.report["phase"] == "on_air"
+    inbox.apply([build.status(run, "STREAMING")], now + timedelta(seconds=9))
+    run.refresh_from_db()
+    assert run.on_air_at == now
+    assert pokes <= {(stream.pk, stream.owner_id)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_browsers_hear_of_it_after_the_commit(inbox, now):
+    stream = build.stream(build.user())
+    run = build.starting_run(stream, build.vps())
+    assert inbox.apply([build.status(run, "STREAMING")], now) == {(stream.pk, stream.owner_id)}
+
+
+def test_a_heartbeat_makes_up_for_a_lost_word(stream, vps, inbox, now):
+    run = build.starting_run(stream, vps)
+    inbox.apply([build.heartbeat(vps, build.report(run))], now)
+    stream.refresh_from_db()
+    assert stream.state is Status.STREAMING
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "reason"),
+    [("STOPPED", Status.INACTIVE, EndReason.FINISHED), ("ERROR", Status.ERROR, EndReason.FAILED)],
+)
+def test_how_a_run_ends_by_itself(stream, vps, inbox, now, word, state, reason):
+    run = build.running(stream, vps)
+    message = build.status(run, word, "rtmp://a/live/SECRET broke", log_tail=("[FFMPEG] rtmp://a/live/SECRET",))
+    inbox.apply([message], now)
+    stream.refresh_from_db()
+    run.refresh_from_db()
+    assert (stream.state, run.reason) == (state, reason)
+    assert "SECRET" not in run.end_message + stream.failure_reason + str(run.log_tail)
+
+
+def test_progress_is_kept_once_however_often_it_comes(stream, vps, inbox, now):
+    run = build.starting_run(stream, vps)
+    step = StreamProgress(
+        stream_id=stream.pk, stage="downloading", progress=30, message="1 of 3 MiB", vps_id=vps.pk,
+        timestamp=1.0, run_id=str(run.pk),
+    )  # fmt: skip
+    inbox.apply([step, step], now)
+    assert Progress.objects.get().percent == 30
+
+
+def test_the_machines_load_is_written_with_our_clock(vps, inbox, now):
+    inbox.apply([build.heartbeat(vps, accepting=False)], now)
+    vps.refresh_from_db()
+    assert (vps.cpu, vps.memory, vps.disk, vps.network_mbit) == (12.0, 34.0, 56.0, 7.0)
+    assert (vps.agent_version, vps.accepting, vps.last_heartbeat_at) == ("1.2.3", False, now)
+
+
+def test_a_pong_measures_by_our_own_clock(vps, inbox, now):
+    sent = (now - timedelta(milliseconds=80)).timestamp()
+    inbox.apply([Pong(vps_id=vps.pk, timestamp=99.0, active_streams=0, ping_timestamp=sent)], now)
+    vps.refresh_from_db()
+    assert vps.latency_ms == pytest.approx(80, abs=1)
+
+
+@pytest.mark.parametrize("word", ["STREAMING", "STOPPED", "ERROR"])
+def test_a_word_about_an_old_run_is_dropped(stream, vps, inbox, now, word):
+    old = build.running(stream, vps)
+    inbox.apply([build.status(old, "STOPPED")], now)
+    build.starting_run(stream, vps)
+    inbox.apply([build.status(old, word, run=build.report(old))], now)
+    stream.refresh_from_db()
+    assert stream.state is Status.STARTING
+    assert inbox.counts["old_run"] == 1
+
+
+def test_a_word_of_another_vps_or_epoch_is_refused(stream, vps, inbox, now):
+    run = build.starting_run(stream, vps)
+    other = build.vps("other")
+    inbox.apply([build.status(run, "STOPPED", vps_id=other.pk)], now)
+    inbox.apply([build.status(run, "STREAMING", run=build.report(run, epoch=0))], now)
+    stream.refresh_from_db()
+    assert stream.state is Status.STARTING
+    assert (inbox.counts["foreign_vps"], inbox.counts["old_run"]) == (1, 1)
+
+
+def test_unknown_streams_runs_and_servers_are_counted_out(stream, vps, inbox, now):
+    run = build.starting_run(stream, vps)
+    inbox.apply([build.status(run, "STOPPED", run_id="nonsense")], now)
+    inbox.apply([build.status(run, "STOPPED", stream_id=10**6)], now)
+    inbox.apply([build.heartbeat(vps, vps_id=10**6)], now)
+    assert (inbox.counts["unknown_run"], inbox.counts["unknown_vps"]) == (2, 1)
+    stream.refresh_from_db()
+    assert stream.state is Status.STARTING
+
+
+def test_reports_are_written_once_a_second_unless_something_changed(stream, vps, inbox, now):
+    run = build.running(stream, vps)
+    report = build.report(run)
+
+    def written(after_s, **fields):
+        inbox.apply([build.heartbeat(vps, build.report(run, **fields))], now + timedelta(seconds=after_s))
+        run.refresh_from_db()
+        return run.reported_at == now + timedelta(seconds=after_s)
+
+    assert written(0)
+    assert not written(0.5, position_s=3.0)
+    assert written(0.6, item_id=7)
+    down = (DestinationState(id=report.destinations[0].id, state="reconnecting", since=1.0, reconnects=3),)
+    assert written(0.7, item_id=7, destinations=down)
+    assert run.reconnects == 3
+    assert written(2.0, item_id=7, destinations=down)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_no_database_can_hold_stops_nothing_behind_it(inbox, now):
+    vps = build.vps()
+    bad = build.heartbeat(vps, agent_version="a\x00b")
+    inbox.apply([bad], now)
+    other = build.vps("other", last_heartbeat_at=None)
+    inbox.apply([build.heartbeat(other)], now)
+    other.refresh_from_db()
+    assert other.last_heartbeat_at == now
+
+
+# ------------------------------------------------------------------------------------------------ time alone
+
+
+def test_a_start_without_progress_times_out_and_one_with_progress_does_not(alice, vps, now):
+    limit = TIMEOUTS[Status.STARTING]
+    stuck = build.starting_run(build.stream(alice, "stuck"), vps)
+    busy = build.starting_run(build.stream(alice, "busy"), vps)
+    then = now + limit + timedelta(seconds=60)
+    Progress.objects.create(stream=busy.stream, run=busy, stage="downloading", percent=40, message="", at=now + limit)
+    assert resolve_overdue(Status.STARTING, limit, then) == 1
+    stuck.stream.refresh_from_db()
+    busy.stream.refresh_from_db()
+    assert (stuck.stream.state, busy.stream.state) == (Status.ERROR, Status.STARTING)
+    assert "«vps-1» made no progress for 300 s" in stuck.stream.failure_reason
+
+
+def test_silence_from_before_we_listened_proves_nothing(stream, vps, now):
+    build.running(stream, vps)
+    then = now + timedelta(minutes=10)
+    Sweep(listening_since=then - timedelta(seconds=5)).run(then)
+    stream.refresh_from_db()
+    assert stream.state is Status.STREAMING
+    Sweep(listening_since=now).run(then)
+    stream.refresh_from_db()
+    assert stream.state is Status.ERROR
+    assert Run.objects.get().reason is EndReason.LOST
+
+
+def test_a_start_whose_actor_was_lost_is_queued_again_but_not_each_time(stream, now):
+    build.starting_run(stream)
+    sweep = Sweep(now)
+    then = now + ACTOR_LATE * 2
+    assert sweep.queue_late_starts(now) == 0
+    assert sweep.queue_late_starts(then) == 1
+    assert sweep.queue_late_starts(then + timedelta(seconds=5)) == 0
+    assert sweep.queue_late_starts(then + ACTOR_LATE * 2) == 1
+
+
+def test_a_command_that_was_lost_is_sent_again_once_a_heartbeat_misses_it(stream, vps, ear, inbox, now):
+    run = build.starting_run(stream, vps)
+    inbox.apply([build.heartbeat(vps)], now)
+    assert ear.heard() == []
+    later = now + timedelta(seconds=10)
+    inbox.apply([build.heartbeat(vps)], later)
+    [command] = ear.heard()
+    assert isinstance(command, StartStream)
+    run.refresh_from_db()
+    assert run.commanded_at == later

@@ -1,0 +1,112 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from agent.protocol import DestinationState as Said
+from agent.protocol import SkippedItem
+from streams import snapshot
+from streams.inbox import Inbox
+from streams.models import DestinationState, Progress, Run, Status, Stream
+from streams.tests import build
+
+
+def look(stream, after_s=0.0):
+    return snapshot.load(Stream.objects.get(pk=stream.pk), timezone.now() + timedelta(seconds=after_s))
+
+
+def test_at_rest(stream):
+    shown = look(stream)
+    assert (shown.state, shown.headline, shown.vps, shown.uptime_s) == (Status.INACTIVE, "Off air", "", None)
+    assert (shown.can_start, shown.can_stop, shown.can_delete) == (True, False, True)
+    assert {each.state for each in shown.destinations} == {DestinationState.IDLE}
+
+
+def test_while_starting_it_shows_the_newest_progress(stream, vps):
+    run = build.starting_run(stream, vps)
+    for percent in (5, 10):
+        Progress.objects.create(stream=stream, run=run, stage="command_sent", percent=percent, message="…")
+    shown = look(stream)
+    assert (shown.progress.percent, shown.vps) == (10, "vps-1")
+    assert (shown.can_start, shown.can_stop, shown.can_delete) == (False, True, False)
+    assert {each.state for each in shown.destinations} == {DestinationState.CONNECTING}
+
+
+def test_on_air_it_shows_what_the_agent_says(stream, vps):
+    run = build.running(stream, vps)
+    first, second = stream.items.all()
+    one, two = stream.outputs.all()
+    stream.outputs.filter(pk=two.pk).update(enabled=False)
+    report = build.report(
+        run,
+        item_id=second.pk,
+        position_s=61.0,
+        duration_s=120.0,
+        next_item_ids=(first.pk, 10**9),
+        bitrate_kbps=3000.0,
+        skipped=(SkippedItem(item_id=first.pk, reason="no video"), SkippedItem(item_id=10**9, reason="x")),
+        destinations=(Said(id=one.pk, state="reconnecting", since=1_700_000_000.0, reason="reset", reconnects=2),),
+    )
+    Inbox().apply([build.heartbeat(vps, report)], timezone.now())
+    shown = look(stream, after_s=5)
+    assert (shown.now_playing.title, shown.now_playing.index, shown.now_playing.position_s) == ("clip 1", 1, 61)
+    assert shown.next_titles == ("clip 0",)
+    assert shown.skipped == ("clip 0: no video",)
+    assert shown.uptime_s == pytest.approx(5, abs=2)
+    assert [each.state for each in shown.destinations] == ["reconnecting", "disabled"]
+    assert (shown.destinations[0].reason, shown.destinations[0].reconnects) == ("reset", 2)
+    assert shown.headline == "On air at 0 of 1 destinations"
+    assert not shown.is_stale
+    silent = look(stream, after_s=60)
+    assert silent.is_stale
+    assert "its VPS is silent" in silent.headline
+
+
+def test_an_absurd_word_of_an_agent_breaks_no_page(stream, vps):
+    run = build.running(stream, vps)
+    one = stream.outputs.first()
+    absurd = (Said(id=one.pk, state="teleporting", since=1e300, reason="rtmp://host/app/THEKEY refused"),)
+    Inbox().apply([build.heartbeat(vps, build.report(run, destinations=absurd))], timezone.now())
+    shown = look(stream).destinations[0]
+    assert (shown.state, shown.since) == (DestinationState.CONNECTING, None)
+    assert "THEKEY" not in shown.reason
+
+
+def test_a_failure_is_the_headline_and_can_be_stopped_while_held(stream, vps):
+    run = build.running(stream, vps)
+    Inbox().apply([build.status(run, "ERROR", "all files failed")], timezone.now())
+    assert look(stream).headline == "all files failed"
+    assert not look(stream).can_stop
+    Run.objects.filter(pk=run.pk).update(reported_at=timezone.now())
+    assert look(stream).can_stop
+
+
+def test_the_timeline_is_newest_first_with_who_did_it(stream, alice, vps):
+    from streams import actions
+
+    actions.start(stream, alice)
+    actions.force_stop(stream, None)
+    rows = look(stream).timeline
+    assert [(row.event, row.actor) for row in rows] == [("forced", ""), ("start", alice.name)]
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_lists_cost_the_same_however_long(alice, vps, count, django_assert_num_queries):
+    for number in range(count):
+        stream = build.stream(alice, f"stream {number}", files=1, outputs=1)
+        if number % 2:
+            build.running(stream, vps)
+        else:
+            build.starting_run(stream, vps)
+    streams = list(Stream.objects.all())
+    with django_assert_num_queries(5):
+        shown = snapshot.snapshots_for(streams, timezone.now())
+    assert len(shown) == count
+
+
+def test_the_list_page_of_200_streams_takes_at_most_12_queries(alice, vps, client, django_assert_max_num_queries):
+    for number in range(200):
+        build.stream(alice, f"stream {number}", files=1, outputs=1)
+    client.force_login(alice)
+    with django_assert_max_num_queries(12):
+        assert client.get("/streams/").status_code == 200
