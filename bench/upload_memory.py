@@ -2,7 +2,7 @@
 
     python bench/upload_memory.py [--gigabytes 3]
 
-Everything it starts (Daphne, Valkey, a database in a temporary directory) is stopped at the end. The last line is JSON.
+What it starts (Daphne, Valkey, a database in a temporary directory) is stopped at the end. The last line is JSON.
 """
 
 from __future__ import annotations
