@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from allauth.account.adapter import get_adapter
+from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import HttpRequest
 
@@ -25,10 +27,10 @@ def record(
 
 
 def address_of(request: HttpRequest | None) -> str | None:
-    """The peer's address; proxies are trusted by setting only (TRUSTED_PROXY_COUNT)."""
+    """The peer's address, None where it has none; proxies are trusted by setting only (TRUSTED_PROXY_COUNT)."""
     if request is None:
         return None
-    from allauth.account.adapter import get_adapter
-
-    address: str | None = get_adapter().get_client_ip(request)
-    return address
+    try:
+        return str(get_adapter().get_client_ip(request))
+    except PermissionDenied:  # allauth's word for «no address», as behind a unix socket
+        return None

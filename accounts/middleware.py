@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from accounts import time_zones
+
 
 class TimeZoneMiddleware:
+    """The account's zone, else the browser's, else UTC."""
+
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        with timezone.override(self._zone(request)):
+        name = getattr(request.user, "time_zone", "") or time_zones.of_browser(request)
+        with timezone.override(time_zones.zone(name)):
             return self.get_response(request)
-
-    def _zone(self, request: HttpRequest) -> zoneinfo.ZoneInfo:
-        name = getattr(request.user, "time_zone", "") or "UTC"
-        try:
-            return zoneinfo.ZoneInfo(name)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-            return zoneinfo.ZoneInfo("UTC")

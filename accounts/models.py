@@ -13,6 +13,8 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
+from accounts.user_agents import browser_name
+
 GIB = 1024**3
 
 
@@ -63,9 +65,17 @@ class Package(models.Model):
         return self.name
 
 
+class LowerCaseEmailField(models.EmailField):  # type: ignore[type-arg]
+    """An e-mail that is stored, and looked up, in lower case by whatever road it comes."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        prepared = super().get_prep_value(value)
+        return prepared.strip().lower() if isinstance(prepared, str) else prepared
+
+
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(email__iexact=username)
+        return self.get(email=username)
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         user = self.model(email=email.strip().lower(), **fields)
@@ -81,7 +91,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     """Somebody with a library and streams. `is_staff` makes an operator."""
 
     name = models.CharField(_("name"), max_length=120)
-    email = models.EmailField(_("e-mail"), max_length=254, unique=True)
+    email = LowerCaseEmailField(_("e-mail"), max_length=254, unique=True)
     email_verified_at = models.DateTimeField(_("e-mail verified"), null=True, blank=True)
     package = models.ForeignKey(
         Package,
@@ -93,7 +103,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     storage_used = models.BigIntegerField(_("storage used (bytes)"), default=0, editable=False)
     storage_reserved = models.BigIntegerField(_("storage reserved by uploads"), default=0, editable=False)
-    time_zone = models.CharField(_("time zone"), max_length=64, default="UTC")
+    time_zone = models.CharField(_("time zone"), max_length=64, default="", blank=True)
+    """An IANA name; empty until known, then what the browser said at the first sign-in or what was chosen."""
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("operator"), default=False)
     date_joined = models.DateTimeField(_("joined"), auto_now_add=True)
@@ -118,7 +129,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         ]
 
     def __str__(self) -> str:
-        return self.email
+        return str(self.email)
 
     def clean(self) -> None:
         super().clean()
@@ -127,7 +138,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             raise ValidationError({"name": _("Please tell us your name.")})
 
     def get_short_name(self) -> str:
-        return self.name.split(" ")[0] if self.name else self.email
+        return self.name.split(" ")[0] if self.name else str(self.email)
 
     @property
     def plan(self) -> Package:
@@ -152,7 +163,14 @@ class SignIn(models.Model):
     class Meta:
         verbose_name = _("sign-in")
         verbose_name_plural = _("sign-ins")
-        ordering = ["-at"]
+        ordering = ["-at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.at:%Y-%m-%d %H:%M}"
+
+    @property
+    def browser(self) -> str:
+        return browser_name(self.user_agent)
 
 
 class AuditEntry(models.Model):

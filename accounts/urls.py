@@ -3,4 +3,7 @@ from django.urls import URLPattern, path
 from accounts import views
 
 app_name = "accounts"
-urlpatterns: list[URLPattern] = [path("", views.home, name="home")]
+urlpatterns: list[URLPattern] = [
+    path("", views.home, name="home"),
+    path("signup/", views.register, name="register"),  # in front of allauth's account_signup, same address
+]

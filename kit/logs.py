@@ -16,6 +16,8 @@ _PATTERNS: Final = (
     re.compile(r"(rtmps?://[^/\s\"']+/[^/\s\"']+/)[^\s\"'}]+", re.IGNORECASE),
     re.compile(r"((?:key|password|token|secret|signature|sig)[\"']?\s*[=:]\s*[\"']?)[^\s\"',&}]+", re.IGNORECASE),
     re.compile(r"((?:redis|rediss|postgres|postgresql)://[^:/@\s]*:)[^@\s]+(?=@)", re.IGNORECASE),
+    # links out of our e-mails: whoever reads them in a log could open them first
+    re.compile(r"(/(?:reset/key/[0-9A-Za-z]+-|confirm-email/))[^/\s\"']+"),
 )
 
 

@@ -1,0 +1,240 @@
+"""Operators' pages for users, packages, sign-ins and the audit log."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from allauth.account.models import EmailAddress
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
+from django.db import models, transaction
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from accounts import audit
+from accounts.models import AuditEntry, Package, SignIn, User
+from kit.templatetags.kit import filesize, percent
+
+admin.site.unregister(Group)
+admin.site.unregister(EmailAddress)  # kept by the account pages; a second door would let them disagree
+
+
+class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = ["email", "name"]
+
+
+class UserForm(UserChangeForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
+    def save(self, commit: bool = True) -> User:
+        """Writes the one column: what an upload adds to the row meanwhile must stay."""
+        user = cast(User, super().save(commit=False))
+        if commit:
+            user.save(update_fields=["password"])
+        return user
+
+
+def plan_of(field: str) -> Coalesce:
+    """A column of the package in force, the default one's for users without: no query per row."""
+    default = Package.objects.filter(is_default=True).values(field)[:1]
+    return Coalesce(f"package__{field}", models.Subquery(default))
+
+
+class NoBulkDelete:
+    """One at a time: deletion in bulk would not ask `has_delete_permission` for each."""
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = super().get_actions(request)  # type: ignore[misc]
+        actions.pop("delete_selected", None)
+        return actions
+
+
+@admin.register(User)
+class OurUserAdmin(NoBulkDelete, UserAdmin):  # type: ignore[type-arg]
+    form = UserForm
+    add_form = NewUserForm
+    change_password_form = PasswordForm
+    list_display = ["email", "name", "plan_name", "storage", "is_active", "is_staff", "verified", "last_login"]
+    list_filter = ["is_active", "is_staff", "package", ("email_verified_at", admin.EmptyFieldListFilter)]
+    search_fields = ["email", "name"]
+    ordering = ["email"]
+    list_per_page = 50
+    show_facets = admin.ShowFacets.NEVER
+    readonly_fields = [
+        "storage",
+        "storage_used",
+        "storage_reserved",
+        "email_verified_at",
+        "last_login",
+        "date_joined",
+    ]
+    filter_horizontal = ["user_permissions"]
+    actions = ["switch_on", "switch_off"]
+    fieldsets = [
+        (None, {"fields": ["email", "name", "password", "time_zone"]}),
+        (_("Package"), {"fields": ["package", "storage", "storage_used", "storage_reserved"]}),
+        (_("Access"), {"fields": ["is_active", "is_staff", "is_superuser", "user_permissions"]}),
+        (_("Dates"), {"fields": ["email_verified_at", "last_login", "date_joined"]}),
+    ]
+    add_fieldsets = [
+        (None, {"classes": ["wide"], "fields": ["email", "name", "usable_password", "password1", "password2"]})
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[User]:
+        users = cast("models.QuerySet[User]", super().get_queryset(request))
+        return users.annotate(plan_name=plan_of("name"), plan_storage=plan_of("max_storage"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        """Only a superuser makes operators, or superusers of them."""
+        access = [] if _is_superuser(request) else ["is_staff", "is_superuser", "user_permissions"]
+        return [*self.readonly_fields, *access]
+
+    @admin.display(description=_("package"), ordering="plan_name")
+    def plan_name(self, user: User) -> str:
+        return str(getattr(user, "plan_name", None) or "–")
+
+    @admin.display(description=_("storage"), ordering="storage_used")
+    def storage(self, user: User) -> str:
+        allowed = int(getattr(user, "plan_storage", None) or 0)
+        taken = user.storage_taken
+        return f"{percent(taken, allowed)} % of {filesize(allowed)}".replace(" ", "\N{NO-BREAK SPACE}")
+
+    @admin.display(description=_("verified"), boolean=True, ordering="email_verified_at")
+    def verified(self, user: User) -> bool:
+        return user.email_verified_at is not None
+
+    @admin.action(description=_("Switch on"), permissions=["change"])
+    def switch_on(self, request: HttpRequest, users: models.QuerySet[User]) -> None:
+        self._switch(request, users, on=True)
+
+    @admin.action(description=_("Switch off (they are signed out)"), permissions=["change"])
+    def switch_off(self, request: HttpRequest, users: models.QuerySet[User]) -> None:
+        self._switch(request, users.exclude(pk=request.user.pk or 0), on=False)
+
+    def _switch(self, request: HttpRequest, users: models.QuerySet[User], *, on: bool) -> None:
+        changed = list(users.exclude(is_active=on))
+        User.objects.filter(pk__in=[user.pk for user in changed]).update(is_active=on)
+        for user in changed:
+            audit.record(_operator(request), "switch on" if on else "switch off", user, request)
+        self.message_user(request, _("%(n)d users changed.") % {"n": len(changed)}, messages.SUCCESS)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """A change writes the changed columns only; a new e-mail has to be confirmed again."""
+        if not change:
+            super().save_model(request, obj, form, change)
+        elif columns := _columns(form.changed_data):
+            if "email" in columns:
+                obj.email_verified_at = None
+                columns.append("email_verified_at")
+                EmailAddress.objects.filter(user=obj).delete()
+            obj.save(update_fields=columns)
+        audit.record(_operator(request), "change" if change else "create", obj, request, fields=form.changed_data)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Not while something of theirs is on air: the VPS would play on without an owner."""
+        return super().has_delete_permission(request, obj) and not (obj and obj.streams.on_air().exists())
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        audit.record(_operator(request), "delete", obj, request)
+        super().delete_model(request, obj)
+
+
+@admin.register(Package)
+class PackageAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = [
+        "name",
+        "storage",
+        "max_concurrent_streams",
+        "max_video_quality",
+        "price",
+        "is_default",
+        "users",
+    ]
+    readonly_fields = ["is_default"]
+    search_fields = ["name"]
+    actions = ["make_default"]
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Package]:
+        packages = cast("models.QuerySet[Package]", super().get_queryset(request))
+        return packages.annotate(user_count=models.Count("users"))
+
+    @admin.display(description=_("storage"), ordering="max_storage")
+    def storage(self, package: Package) -> str:
+        return filesize(package.max_storage)
+
+    @admin.display(description=_("users"), ordering="user_count")
+    def users(self, package: Package) -> int:
+        return int(getattr(package, "user_count", 0))
+
+    @admin.action(description=_("Give to users without a package"), permissions=["change"])
+    def make_default(self, request: HttpRequest, packages: models.QuerySet[Package]) -> None:
+        if len(chosen := list(packages[:2])) != 1:
+            self.message_user(request, _("Please choose exactly one package."), messages.ERROR)
+            return
+        with transaction.atomic():
+            Package.objects.filter(is_default=True).update(is_default=False)
+            Package.objects.filter(pk=chosen[0].pk).update(is_default=True)
+        audit.record(_operator(request), "make default", chosen[0], request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Package | None = None) -> bool:
+        """The default package stays: users without one stand on it."""
+        return super().has_delete_permission(request, obj) and not (obj and obj.is_default)
+
+    def save_model(self, request: HttpRequest, obj: Package, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        audit.record(_operator(request), "change" if change else "create", obj, request, fields=form.changed_data)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that are history: looked at and searched, never touched."""
+
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(SignIn)
+class SignInAdmin(ReadOnlyAdmin):
+    list_display = ["at", "user", "address", "browser", "succeeded"]
+    list_filter = ["succeeded", "at"]
+    list_select_related = ["user"]
+    search_fields = ["user__email", "address"]
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ["at", "actor_email", "verb", "target_type", "target_name", "address"]
+    list_filter = ["at", "verb", "target_type"]
+    search_fields = ["actor_email", "verb", "target_name", "target_id", "address"]
+    date_hierarchy = "at"
+
+
+def _operator(request: HttpRequest) -> User | None:
+    return request.user if isinstance(request.user, User) else None
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.is_superuser
+
+
+def _columns(fields: list[str]) -> list[str]:
+    """Those of the form's fields that are columns of the user's row."""
+    columns = {field.name for field in User._meta.concrete_fields}
+    return [name for name in fields if name in columns]
