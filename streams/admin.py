@@ -221,7 +221,7 @@ class RunAdmin(ReadOnlyAdmin):
         "stream", "owner", "vps", "epoch", "requested_at", "commanded_at", "on_air_at", "on_air_for", "ended_at",
         "ended", "end_message", "slot_released_at", "reconnects", "why_this_vps", "reported_at", "last_report", "log",
     ]  # fmt: skip
-    fields = readonly_fields
+    fields = tuple(readonly_fields)
 
     @admin.display(description=_("started"), ordering="requested_at")
     def started(self, run: Run) -> SafeString:
