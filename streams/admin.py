@@ -105,7 +105,10 @@ class StreamAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
         "title", "owner", "state", "why", "vps", "since", "description", "order", "loop", "keep_files_after_stop",
         "preferred_vps", "last_started_at", "last_stopped_at", "created_at",
     ]  # fmt: skip
-    readonly_fields = [name for name in fields if name != "preferred_vps"]
+    readonly_fields = [
+        "title", "owner", "state", "why", "vps", "since", "description", "order", "loop", "keep_files_after_stop",
+        "last_started_at", "last_stopped_at", "created_at",
+    ]  # fmt: skip
     VERBS: ClassVar[dict[str, tuple[Verb, Any, Any]]] = {
         "start": (verbs.start, _("Start"), _("They go on air, as if their owners had pressed Start.")),
         "stop": (verbs.stop, _("Stop"), _("They go off air in good order.")),
@@ -214,11 +217,11 @@ class RunAdmin(ReadOnlyAdmin):
     date_hierarchy = "requested_at"
     show_facets = admin.ShowFacets.NEVER
     inlines = [TransitionInline]
-    fields = [
+    readonly_fields = [
         "stream", "owner", "vps", "epoch", "requested_at", "commanded_at", "on_air_at", "on_air_for", "ended_at",
         "ended", "end_message", "slot_released_at", "reconnects", "why_this_vps", "reported_at", "last_report", "log",
     ]  # fmt: skip
-    readonly_fields = fields
+    fields = tuple(readonly_fields)
 
     @admin.display(description=_("started"), ordering="requested_at")
     def started(self, run: Run) -> SafeString:
@@ -231,7 +234,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("owner"), ordering="stream__owner__email")
     def owner(self, run: Run) -> str:
-        return run.stream.owner.email
+        return str(run.stream.owner)
 
     @admin.display(description=_("on air for"))
     def on_air_for(self, run: Run) -> str:

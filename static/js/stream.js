@@ -8,19 +8,42 @@ const POLL_MS = 3000;
 const SETTLE_MS = 1000;
 
 // ---------------------------------------------------------------------------------------------- what changed
-document.addEventListener("htmx:oobBeforeSwap", (event) => {
-  const { target, fragment } = event.detail;
-  if (!target.id?.startsWith("stream-")) return;
-  event.detail.shouldSwap = false;
-  const next = fragment.id === target.id ? fragment : fragment.querySelector(`#${CSS.escape(target.id)}`);
-  if (!next) return;
+function update(target, next) {
+  next.removeAttribute("hx-swap-oob");
   morph(target, next, (element, attribute) => {
     if (attribute === "data-tick") started.delete(element);
   });
   window.htmx.process(target);
   clocks();
   announce();
+}
+
+// By poll, or as the answer to a button.
+document.addEventListener("htmx:oobBeforeSwap", (event) => {
+  const { target, fragment } = event.detail;
+  if (!target.id?.startsWith("stream-")) return;
+  event.detail.shouldSwap = false;
+  const next = fragment.id === target.id ? fragment : fragment.querySelector(`#${CSS.escape(target.id)}`);
+  if (next) update(target, next);
 });
+
+// By socket. It speaks of every stream of the list; those on other pages of it are nobody's concern here.
+document.addEventListener("htmx:wsBeforeMessage", (event) => {
+  event.preventDefault();
+  const template = document.createElement("template");
+  template.innerHTML = event.detail.message;
+  for (const next of [...template.content.children]) {
+    const target = next.id && document.getElementById(next.id);
+    if (target) update(target, next);
+  }
+});
+
+// Start becomes Stop under the pointer: the second click of a double click must not undo the first.
+document.addEventListener("click", (event) => {
+  if (event.detail < 2 || !event.target.closest("button[hx-post]")) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
 
 function announce() {
   const headline = document.querySelector("[data-headline]")?.textContent;

@@ -48,8 +48,8 @@ def test_who_may_see_it(stream, alice, bob, operator, name):
 def test_at_rest_it_offers_start(stream, alice):
     page = browser(alice).get(url(stream)).content.decode()
     assert "Off air" in page
-    assert 'id="stream-start"' in page
-    assert 'id="stream-stop"' not in page
+    assert f'formaction="{url(stream, "start")}"' in page
+    assert f'formaction="{url(stream, "stop")}"' not in page
 
 
 def test_on_air_it_tells_all(stream, alice, vps):
@@ -66,8 +66,8 @@ def test_on_air_it_tells_all(stream, alice, vps):
         "[FFMPEG]",
     ]:
         assert words in page
-    assert 'id="stream-stop"' in page
-    assert 'id="stream-start"' not in page
+    assert f'formaction="{url(stream, "stop")}"' in page
+    assert f'formaction="{url(stream, "start")}"' not in page
 
 
 def test_a_silent_server_is_said(stream, alice, vps):

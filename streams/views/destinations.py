@@ -18,7 +18,7 @@ from streams.models import Destination, Status
 from streams.spec import DestinationSpec
 from streams.views.requests import Request
 
-_ON_AIR = Q(outputs__stream__status__in=[Status.STARTING, Status.STREAMING, Status.STOPPING])
+_ON_AIR = Q(outputs__enabled=True, outputs__stream__status__in=[Status.STARTING, Status.STREAMING, Status.STOPPING])
 
 
 @login_required

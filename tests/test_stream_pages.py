@@ -1,0 +1,147 @@
+"""The pages of streams in a real browser: live without a socket, arranged by hand, whole without JavaScript."""
+
+# ruff: noqa: F811  (fixtures come by import)
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from accounts.models import User
+from agent.protocol import DestinationState
+from streams.models import Run, Status, Stream
+from streams.tests import build
+from tests.test_shell import PHONE, NewPage, chromium, new_page, widths_fit  # noqa: F401
+
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+TITLES = "[data-item] [data-name]"
+
+
+def open_as(page: Page, user: User, path: str, live_server) -> Page:
+    """Logged in, with no socket: the test server has none, so pages fall back to asking."""
+    client = Client()
+    client.force_login(user)
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
+    page.context.add_cookies([cookie])
+    page.route_web_socket("**/ws/**", lambda socket: socket.close(code=1011))
+    page.goto(path)
+    return page
+
+
+def tell(run: Run, state: str, position_s: float = 1.0) -> None:
+    """What the agent's next heartbeat would write."""
+    states = tuple(DestinationState(id=row.pk, state=state, since=1.7e9) for row in run.stream.outputs.all())
+    item = run.stream.items.first()
+    report = build.report(run, item_id=item.pk, position_s=position_s, duration_s=3600.0, destinations=states)
+    Run.objects.filter(pk=run.pk).update(report=asdict(report), reported_at=timezone.now(), log_tail=["a line"])
+
+
+def test_the_page_follows_without_a_socket_and_disturbs_nobody(new_page: NewPage, live_server, alice):
+    stream = build.stream(alice)
+    run = build.running(stream, build.vps())
+    tell(run, "connecting")
+    page = open_as(new_page(), alice, f"/streams/{stream.pk}/", live_server)
+    expect(page.locator("[data-headline]")).to_have_text("On air at 0 of 2 destinations")
+    page.locator("#log-details summary").click()
+    page.locator("#stream-verb").focus()
+    tell(run, "live", position_s=600)
+    expect(page.locator("[data-headline]")).to_have_text("On air")
+    expect(page.locator("[data-said]")).to_have_text("On air")
+    expect(page.locator("#stream-verb")).to_be_focused()
+    expect(page.locator("#log-details pre")).to_be_visible()
+    expect(page.locator("#stream-now [data-tick]")).to_have_text("10:01")
+
+
+def test_start_and_stop_in_place(new_page: NewPage, live_server, alice):
+    stream = build.stream(alice)
+    page = open_as(new_page(), alice, f"/streams/{stream.pk}/", live_server)
+    page.get_by_role("button", name="Start", exact=True).dblclick()
+    expect(page.locator("[data-headline]")).to_have_text("Starting")
+    assert Stream.objects.get().state is Status.STARTING
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("[data-headline]")).to_have_text("Stopping")
+    expect(page.locator("#stream-verb")).to_be_disabled()
+
+
+def test_a_refusal_is_shown_in_place(new_page: NewPage, live_server, alice):
+    stream = build.stream(alice, files=0)
+    page = open_as(new_page(), alice, "/streams/", live_server)
+    page.locator(f"#stream-row-{stream.pk} .stream-tick").check()
+    page.get_by_role("button", name="Start «Channel»").click()
+    expect(page.locator(".notes")).to_contain_text("The playlist is empty")
+    expect(page.locator(f"#stream-row-{stream.pk} .stream-tick")).to_be_checked()
+
+
+def test_a_playlist_by_keyboard_and_mouse(new_page: NewPage, live_server, alice):
+    for title in ("three", "two", "one"):
+        build.file(alice, title)
+    build.destination(alice, "Harbour")
+    page = open_as(new_page(viewport={"width": 1280, "height": 1400}), alice, "/streams/new", live_server)
+    for title in ("one", "two", "three"):
+        page.get_by_role("button", name=f"Add «{title}» to the playlist").press("Enter")
+    page.get_by_role("button", name="Move «three» up").press("Enter")
+    expect(page.locator(TITLES)).to_have_text(["one", "three", "two"])
+    expect(page.locator("[data-said]")).to_have_text("«three» is now number 2 of 3.")
+    expect(page.get_by_role("button", name="Move «three» up")).to_be_focused()
+    _drag(page, 2, 1)
+    expect(page.locator(TITLES)).to_have_text(["one", "two", "three"])
+    page.get_by_role("button", name="Take «one» out").click()
+    expect(page.locator("[data-total]")).to_have_text("2 in the playlist · 0:10")
+    page.fill("#picker-search", "thr")
+    expect(page.locator("#picker [data-file]")).to_have_count(1)
+    page.locator("#picker-search").press("Enter")
+    page.fill("#id_title", "By hand")
+    page.get_by_label("Harbour").first.check()
+    page.get_by_role("button", name="Save", exact=True).last.click()
+    expect(page.get_by_role("heading", name="By hand")).to_be_visible()
+    assert [item.file.title for item in Stream.objects.get().items.all()] == ["two", "three"]
+
+
+def _drag(page: Page, source: int, target: int) -> None:
+    handles = page.locator("[data-item] .handle")
+    start, end = handles.nth(source).bounding_box(), handles.nth(target).bounding_box()
+    page.mouse.move(start["x"] + 6, start["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 6, start["y"] - 10, steps=4)
+    page.mouse.move(end["x"] + 6, end["y"] - 4, steps=12)
+    page.mouse.up()
+
+
+def test_choosing_a_platform_fills_its_server_in(new_page: NewPage, live_server, alice):
+    page = open_as(new_page(), alice, "/streams/destinations/new", live_server)
+    page.select_option("#id_platform", "twitch")
+    expect(page.locator("#id_url")).to_have_value("rtmp://live.twitch.tv/app")
+    expect(page.locator("[data-platform-help]:visible")).to_contain_text("Creator Dashboard")
+    page.fill("#id_url", "rtmp://mine.example.org/app")
+    page.select_option("#id_platform", "youtube")
+    expect(page.locator("#id_url")).to_have_value("rtmp://mine.example.org/app")
+
+
+def test_the_whole_job_without_javascript(new_page: NewPage, live_server, alice):
+    for title in ("two", "one"):
+        build.file(alice, title)
+    page = open_as(new_page(java_script_enabled=False), alice, "/streams/new", live_server)
+    page.fill("#id_title", "Plain")
+    page.get_by_role("button", name="Add «one»").click()
+    page.get_by_role("button", name="Add «two»").click()
+    page.get_by_role("button", name="Move «two» up").click()
+    page.select_option("#id_platform", "custom")
+    page.fill("#id_name", "Mine")
+    page.fill("#id_url", "rtmp://mine.example.org/app")
+    page.fill("#id_key", "k3y")
+    page.get_by_role("button", name="Save and start").click()
+    expect(page.get_by_role("heading", name="Plain")).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("[data-headline]")).to_have_text("Stopping")
+    assert [item.file.title for item in Stream.objects.get().items.all()] == ["two", "one"]
+
+
+@pytest.mark.parametrize("path", ["/streams/", "/streams/{pk}/", "/streams/{pk}/edit", "/streams/destinations/"])
+def test_nothing_is_wider_than_a_phone(new_page: NewPage, live_server, alice, path):
+    stream = build.stream(alice, title="A title " * 20)
+    tell(build.running(stream, build.vps()), "reconnecting")
+    page = open_as(new_page(viewport=PHONE), alice, path.format(pk=stream.pk), live_server)
+    assert widths_fit(page)
