@@ -1,14 +1,8 @@
 """Open pages, over WebSocket: a poke comes in, the fragment of the fresh snapshot goes out (DESIGN 5).
 
-<<<<<<< HEAD
-A page joins its group, then renders, then follows the pokes. The first is pushed at once, what comes within the
-next `interval_s` together at its end. On air that makes about one push a second, for agents report no oftener; an
-interval of a second would show a change that follows another up to a second late.
-=======
 A page joins its group, then renders, then follows the pokes. At most one push a second per page: the first at
 once, what comes meanwhile together at the end of that second. A change of state does not wait for that second, or it
 would be seen late after each click; it waits for a quarter of it.
->>>>>>> streams
 """
 
 from __future__ import annotations
@@ -35,12 +29,8 @@ NOT_FOUND = 4404
 class PageConsumer(AsyncWebsocketConsumer):
     """What both sockets share: who may join, the throttle, ping and pong."""
 
-<<<<<<< HEAD
-    interval_s: ClassVar[float] = 0.3
-=======
     interval_s: ClassVar[float] = 1.0
     urgent_s: ClassVar[float] = 0.25
->>>>>>> streams
     refresh_s: ClassVar[float] = 10.0
     """A page is rendered anew this often without a poke: silence too changes what it says."""
 
