@@ -2,7 +2,7 @@
 
     python bench/upload_memory.py [--gigabytes 3]
 
-Everything it starts (Daphne, Valkey, a database in a temporary directory) is stopped at the end. The last line is JSON.
+What it starts (Daphne, Valkey, a database in a temporary directory) is stopped at the end. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kit.valkey import Valkey
+
 from media_library.tests.webserver import Browser, WebServer
 
 CHUNK = 8 * 1024**2

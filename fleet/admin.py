@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -57,7 +58,7 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("runs it holds"))
     def runs_held(self, vps: Vps) -> SafeString | str:
         held = vps.runs.holding().select_related("stream").order_by("requested_at")
-        links = ((f"/admin/streams/run/{run.pk}/change/", run.stream.title) for run in held)
+        links = ((reverse("admin:streams_run_change", args=[run.pk]), run.stream.title) for run in held)
         return format_html_join(", ", '<a href="{}">{}</a>', links) or "–"
 
     @admin.display(description=_("CPU, memory, disk"), ordering="cpu")

@@ -18,6 +18,8 @@ _PATTERNS: Final = (
     # a signed address is as good as the file, as long as it lasts
     re.compile(r"(/library/download/)[^\s\"'?]+"),
     re.compile(r"((?:redis|rediss|postgres|postgresql)://[^:/@\s]*:)[^@\s]+(?=@)", re.IGNORECASE),
+    # links out of our e-mails: whoever reads them in a log could open them first
+    re.compile(r"(/(?:reset/key/[0-9A-Za-z]+-|confirm-email/))[^/\s\"']+"),
 )
 
 

@@ -149,6 +149,15 @@ def test_htmx_posts_carry_the_token_and_live_under_the_policy(new_page, alice):
     expect(page.get_by_label("Name")).to_have_value("Alice by htmx")
 
 
+def test_who_was_signed_out_meanwhile_sees_the_sign_in_page_whole(new_page, alice):
+    page = new_page()
+    log_in(page, alice)
+    page.context.clear_cookies(name="sessionid")
+    page.evaluate("htmx.ajax('GET', '/account/', { target: '#main', swap: 'innerHTML' })")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert page.url.endswith("/account/login/?next=/account/")
+
+
 CONFIRM_LINK = """() => {
     const link = document.createElement("a");
     link.href = "/account/logout/";

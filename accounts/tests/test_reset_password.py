@@ -1,4 +1,5 @@
 import pytest
+import time_machine
 from django.core import mail
 from django.test import Client
 
@@ -68,6 +69,16 @@ def test_a_link_works_once(client, alice):
     choose(client, open_link(client, link))
     html = Client().get(link).content.decode()
     assert "This link does not work any more" in html
+
+
+def test_a_link_works_for_a_day(client, alice):
+    with time_machine.travel("2027-01-01T12:00Z", tick=False) as clock:
+        ask(client)
+        link = link_in_last_mail()
+        clock.shift(24 * 3600)
+        assert open_link(client, link)
+        clock.shift(1)
+        assert not open_link(Client(), link)
 
 
 def test_a_changed_link_is_refused(client, alice):

@@ -13,6 +13,7 @@ from typing import Final
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from accounts import quota
 from accounts.models import VideoQuality
@@ -26,6 +27,7 @@ from media_library.models import FileStatus, Upload, VideoFile
 from media_library.probe import Facts
 from media_library.storage import FileOnDisk, media_storage
 
+_LOST: Final = gettext_noop("The bytes of the upload were lost on our side. Upload the file again.")
 STUCK_AFTER: Final = timedelta(minutes=10)
 
 
@@ -39,8 +41,9 @@ def process(file_id: int) -> None:
         _process(file, file.upload)
     except Busy:
         return  # another worker is at it
-    except Unfit as reason:
-        _fail(file, str(reason))
+    except (Unfit, FileNotFoundError) as reason:
+        if not _was_deleted(file):
+            _fail(file, str(reason) if isinstance(reason, Unfit) else _(_LOST))
 
 
 def give_up(file_id: int) -> None:
@@ -142,7 +145,7 @@ def _accept_stored(file: VideoFile, upload: Upload) -> None:
     if file.sha256 and storage.exists(file.stored_name) and storage.size(file.stored_name) == file.size:
         _accept(file, upload)
     else:
-        raise Unfit(_("The bytes of the upload were lost on our side. Upload the file again."))
+        raise Unfit(_(_LOST))
 
 
 def _accept(file: VideoFile, upload: Upload) -> None:
@@ -150,14 +153,18 @@ def _accept(file: VideoFile, upload: Upload) -> None:
         if fire(file.pk, Event.ACCEPTED, processed_at=timezone.now()):
             quota.settle_storage(file.owner_id, reserved=upload.length, used=file.size)
         else:
-            _drop_if_deleted(file)
-        after_commit(lambda: incoming.remove(upload.pk))
+            _was_deleted(file)
+        _clear_incoming(upload)
 
 
-def _drop_if_deleted(file: VideoFile) -> None:
-    """Deleted while it was being processed: its bytes must not stay behind."""
-    if not VideoFile.objects.filter(pk=file.pk, status=FileStatus.COMPLETED).exists():
-        schedule_deletion(file)
+def _was_deleted(file: VideoFile) -> bool:
+    """Whether its owner deleted it meanwhile; then nothing of it that we stored stays behind."""
+    with transaction.atomic():
+        is_gone = not VideoFile.objects.filter(pk=file.pk).exists()
+        if is_gone:
+            schedule_deletion(file)
+            _clear_incoming(file.upload)
+    return is_gone
 
 
 def _fail(file: VideoFile, reason: str) -> None:
@@ -165,5 +172,9 @@ def _fail(file: VideoFile, reason: str) -> None:
         if fire(file.pk, Event.REFUSED, failure_reason=reason[:500], processed_at=timezone.now(), thumbnail=""):
             quota.release_storage(file.owner_id, reserved=file.upload.length)
             schedule_deletion(file)
-        upload_id = file.upload.pk
-        after_commit(lambda: incoming.remove(upload_id))
+        _clear_incoming(file.upload)
+
+
+def _clear_incoming(upload: Upload) -> None:
+    upload_id = upload.pk
+    after_commit(lambda: incoming.remove(upload_id))

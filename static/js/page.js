@@ -6,6 +6,15 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (token) event.detail.headers["X-CSRFToken"] = token.content;
 });
 
+// Signed out meanwhile: the answer is the sign-in page, which belongs into the window, not into a fragment.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const login = document.querySelector("meta[name=login-path]");
+  const answered = event.detail.xhr.responseURL;
+  if (!login || !answered || new URL(answered).pathname !== login.content) return;
+  event.detail.shouldSwap = false;
+  location.reload();
+});
+
 // «Reconnecting» is shown after two seconds only: a socket that comes back at once is nobody's concern.
 let lost;
 const connected = () => { clearTimeout(lost); lost = undefined; delete root.dataset.connection; };

@@ -1,0 +1,58 @@
+"""What an operator sees first."""
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from ops.models import Job, Process
+from streams import lifecycle
+from streams.lifecycle import Event
+from streams.tests import build
+
+HOME = reverse("admin:index")
+
+
+@pytest.fixture
+def client(operator):
+    browser = Client()
+    browser.force_login(operator)
+    return browser
+
+
+def test_an_empty_house(client):
+    page = client.get(HOME).content.decode()
+    for words in ["Nothing is on air.", "Nothing failed.", "No VPS yet.", "never seen"]:
+        assert words in page
+
+
+def test_what_is_on_air_what_failed_and_how_the_fleet_is(client, alice):
+    vps = build.vps("fra-1")
+    build.running(build.stream(alice, title="Night train"), vps)
+    broken = build.stream(alice, title="Bells")
+    run = build.starting_run(broken, vps)
+    lifecycle.fire(broken.pk, Event.FAILED, run_id=run.pk, message="The disk is full.")
+    build.vps("far", last_heartbeat_at=build.ago(600))
+    Process.objects.create(kind="worker", instance="w", seen_at=timezone.now())
+    Process.objects.create(kind="listener", instance="l", seen_at=build.ago(3600))
+    Job.objects.create(name="clean up", next_run_at=timezone.now(), last_succeeded=False, last_result="Boom")
+    answer = client.get(HOME)
+    page = answer.content.decode()
+    for words in ["Night train", "Bells", "The disk is full.", "fra-1", "1 / 4", "10 minutes ago", "clean up", "Boom"]:
+        assert words in page
+    assert (answer.context["on_air_total"], answer.context["failing_total"]) == (1, 1)
+    assert [each["is_alive"] for each in answer.context["processes"]] == [True, False, False]
+
+
+def test_its_queries_do_not_grow(client, alice):
+    def taken(number: int) -> int:
+        vps = build.vps(f"vps-{number}", max_streams=9)
+        for n in range(number):
+            build.running(build.stream(alice, title=f"{number}.{n}"), vps)
+        with CaptureQueriesContext(connection) as queries:
+            client.get(HOME)
+        return len(queries)
+
+    assert taken(5) == taken(1)
