@@ -131,9 +131,7 @@ class AddEmailForm(allauth.AddEmailForm):
             pending.exclude(email=self.user.email).delete()
             address = EmailAddress.objects.create(user=self.user, email=self.cleaned_data["email"])
         address.send_confirmation(request)
-        messages.info(
-            request, _("Open the link we sent to %(email)s to finish the change.") % {"email": address.email}
-        )
+        messages.info(request, _("Open the link we sent to %(email)s to finish the change.") % {"email": address.email})
         return address
 
 

@@ -65,9 +65,7 @@ def exited(turn: Turn, event: PlayoutExited) -> None:
     if run is None or event.pid != run.pid:
         return
     proven = run.on_air_since is not None and turn.now - run.on_air_since >= PROVEN_SECONDS
-    run = turn.put(
-        replace(run, spawning=False, pid=None, ticks=None, on_air_since=None, playing=None, adopted=False)
-    )
+    run = turn.put(replace(run, spawning=False, pid=None, ticks=None, on_air_since=None, playing=None, adopted=False))
     if run.stopping_since is not None:
         runs.end(turn, run, run.verdict or STOPPED)
     elif event.reason == "finished":

@@ -123,9 +123,7 @@ def _stop_unheld(turn: Turn, held: Run | None, event: StopStream) -> None:
 
 
 def spawn(turn: Turn, run: Run, *, resume: bool) -> None:
-    turn.put(
-        replace(run, spawning=True, retry_at=None, spawned_at=turn.now, playing=None, said_unreached=False)
-    )
+    turn.put(replace(run, spawning=True, retry_at=None, spawned_at=turn.now, playing=None, said_unreached=False))
     turn.do(Spawn(run.stream_id, run.run_id, resume))
 
 

@@ -55,9 +55,7 @@ def advice(video: Video) -> tuple[Advice, ...]:
 def _key_frames(video: Video) -> Iterator[Advice]:
     seconds = video.key_frame_interval_s or 0.0
     if seconds > MAX_KEY_FRAME_INTERVAL_S:
-        text = _(
-            "Up to %(s).1f s pass without one. YouTube warns above 4 s, and viewers wait longer to see a picture."
-        )
+        text = _("Up to %(s).1f s pass without one. YouTube warns above 4 s, and viewers wait longer to see a picture.")
         yield Advice("warning", _("Key frames are too far apart"), text % {"s": seconds})
     elif seconds > GOOD_KEY_FRAME_INTERVAL_S:
         text = _("Up to %(s).1f s pass without one. That is allowed; Twitch and YouTube recommend 2 s.")
@@ -103,9 +101,7 @@ def _size(video: Video) -> Iterator[Advice]:
     width, height = video.width or 0, video.height or 0
     title = f"{width}×{height}"
     if width % 2 or height % 2:
-        yield Advice(
-            "warning", title, _("Width and height should be even numbers: many decoders refuse odd ones.")
-        )
+        yield Advice("warning", title, _("Width and height should be even numbers: many decoders refuse odd ones."))
     if min(width, height) > MAX_HEIGHT:
         yield Advice("info", title, _("Larger than 1080p: Twitch does not take it. YouTube does."))
 

@@ -7,9 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class RenameForm(forms.Form):
-    title = forms.CharField(
-        label=_("Title"), max_length=255, widget=forms.TextInput(attrs={"autocomplete": "off"})
-    )
+    title = forms.CharField(label=_("Title"), max_length=255, widget=forms.TextInput(attrs={"autocomplete": "off"}))
 
 
 class ChosenForm(forms.Form):

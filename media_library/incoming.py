@@ -83,9 +83,7 @@ def append(file: BinaryIO, body: Readable, length: int) -> int:
             left -= len(block)
         os.fdatasync(file.fileno())
     except OSError as error:
-        raise DiskFailed(
-            _("The server could not write to its disk: %(why)s.") % {"why": error.strerror}
-        ) from error
+        raise DiskFailed(_("The server could not write to its disk: %(why)s.") % {"why": error.strerror}) from error
     return end + length - left
 
 

@@ -63,10 +63,7 @@ def _pictures(source: Path, duration_s: float, target: Path) -> Iterator[tuple[f
     candidate = target.with_suffix(".candidate.jpg")
     try:
         for place in PLACES:
-            if (
-                _run(command(source, duration_s * place, candidate))
-                and (light := brightness(candidate)) is not None
-            ):
+            if _run(command(source, duration_s * place, candidate)) and (light := brightness(candidate)) is not None:
                 yield light, candidate
     finally:
         candidate.unlink(missing_ok=True)

@@ -132,9 +132,7 @@ def test_a_stranger_is_sent_to_sign_in():
 def test_queries_do_not_grow_with_history(client_of, alice, django_assert_max_num_queries):
     for number in range(60):
         SignIn.objects.create(user=alice, succeeded=True)
-        audit.record(
-            alice, "start", Stream.objects.create(owner=alice, title=f"s{number}", status=Status.STREAMING)
-        )
+        audit.record(alice, "start", Stream.objects.create(owner=alice, title=f"s{number}", status=Status.STREAMING))
     client = client_of(alice)
     with django_assert_max_num_queries(8):
         client.get(HOME)

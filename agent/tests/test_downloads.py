@@ -33,9 +33,7 @@ def fetch(
 ) -> Path:
     trust = Trust(frozenset({server.host}), frozenset({server.host}))
     wanted = Wanted(server.url(path), directory / "a.source", size, sha256)
-    download = Download(
-        wanted, trust, (seen if seen is not None else []).append, cancelled or threading.Event(), 0.01
-    )
+    download = Download(wanted, trust, (seen if seen is not None else []).append, cancelled or threading.Event(), 0.01)
     download.fetch()
     return wanted.path
 
@@ -45,9 +43,7 @@ def test_a_file_in_pieces_of_what_the_server_gives(server: FileServer, tmp_path:
     seen: list[int] = []
     path = fetch(server, tmp_path, seen=seen)
     assert path.read_bytes() == BODY
-    assert [wanted for _, wanted in server.asked] == [
-        f"bytes={start}-" for start in (0, 300_000, 600_000, 900_000)
-    ]
+    assert [wanted for _, wanted in server.asked] == [f"bytes={start}-" for start in (0, 300_000, 600_000, 900_000)]
     assert seen == sorted(seen)
     assert seen[-1] == len(BODY)
     assert not list(tmp_path.glob("*.part"))
@@ -106,9 +102,7 @@ def test_a_refusal_is_not_tried_again(server: FileServer, tmp_path: Path, code: 
 
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("size", [len(BODY) - 1, len(BODY) + 1])
-def test_another_size_than_expected_is_refused(
-    server: FileServer, tmp_path: Path, size: int, ranges: bool
-) -> None:
+def test_another_size_than_expected_is_refused(server: FileServer, tmp_path: Path, size: int, ranges: bool) -> None:
     server.ignores_ranges = not ranges
     with pytest.raises(Refused, match=f"has {len(BODY)} bytes, expected {size}"):
         fetch(server, tmp_path, size=size)

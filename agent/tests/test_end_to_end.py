@@ -261,9 +261,7 @@ def test_a_bad_file_is_passed_over_and_only_bad_ones_are_an_error(
         wait_until(lambda: not agent.playouts(), what="no playout left")
 
 
-def test_a_playout_that_is_killed_is_backed_off_from(
-    agent: AgentProcess, ear: Ear, files: FileServer
-) -> None:
+def test_a_playout_that_is_killed_is_backed_off_from(agent: AgentProcess, ear: Ear, files: FileServer) -> None:
     with NginxRtmp() as server:
         start(ear, config(files, server))
         ear.wait_for(live_at(1))
@@ -294,9 +292,7 @@ def _listens(server: RedisServer) -> bool:
 
 
 @pytest.mark.parametrize("mode", ["handover", "stop"])
-def test_a_graceful_end(
-    redis_server: RedisServer, files: FileServer, tmp_path: Path, ear: Ear, mode: str
-) -> None:
+def test_a_graceful_end(redis_server: RedisServer, files: FileServer, tmp_path: Path, ear: Ear, mode: str) -> None:
     agent = AgentProcess(redis_server.url, tmp_path / "work", files.host, VPS, EZSTREAM_ON_EXIT=mode)
     agent.start()
     try:
@@ -322,9 +318,7 @@ def test_a_graceful_end(
         agent.clear_away()
 
 
-def test_an_agent_killed_while_fetching_goes_on_where_it_was(
-    agent: AgentProcess, ear: Ear, files: FileServer
-) -> None:
+def test_an_agent_killed_while_fetching_goes_on_where_it_was(agent: AgentProcess, ear: Ear, files: FileServer) -> None:
     files.bytes_per_second = 60_000
     with NginxRtmp() as server:
         start(ear, config(files, server))
@@ -362,18 +356,14 @@ def test_a_killed_agent_leaves_no_ffmpeg_behind(
         agent.clear_away()
 
 
-def test_two_agents_do_not_share_a_directory(
-    agent: AgentProcess, redis_server: RedisServer, files: FileServer
-) -> None:
+def test_two_agents_do_not_share_a_directory(agent: AgentProcess, redis_server: RedisServer, files: FileServer) -> None:
     second = AgentProcess(redis_server.url, agent.work_dir, files.host, 8)
     second.start()
     assert second.process is not None
     assert second.process.wait(10) == 3
 
 
-def test_what_is_missing_is_said_at_once(
-    redis_server: RedisServer, files: FileServer, tmp_path: Path
-) -> None:
+def test_what_is_missing_is_said_at_once(redis_server: RedisServer, files: FileServer, tmp_path: Path) -> None:
     agent = AgentProcess(redis_server.url, tmp_path / "work", "", VPS)
     agent.start()
     assert agent.process is not None

@@ -213,9 +213,7 @@ def test_sound_only_is_refused(clips: Path, tmp_path: Path) -> None:
 
 
 def test_a_big_file_is_ready_long_before_it_is_here(clips: Path, tmp_path: Path) -> None:
-    clip = make(
-        clips / "big.mp4", seconds=12, video=(*X264[:-4], "-pix_fmt", "yuv420p", "-g", "25", "-b:v", "4M")
-    )
+    clip = make(clips / "big.mp4", seconds=12, video=(*X264[:-4], "-pix_fmt", "yuv420p", "-g", "25", "-b:v", "4M"))
     body = clip.read_bytes()
     assert len(body) > 2 * 1024 * 1024
     hints = {"video_codec": "h264", "pixel_format": "yuv420p", "audio_codec": "aac"}

@@ -106,9 +106,7 @@ def test_words_and_numbers_out_of_bounds(name: str, change: dict) -> None:
         decode(name, json.dumps(json.loads(golden(name)) | change))
 
 
-@pytest.mark.parametrize(
-    "raw", ['{"command":"PING","timestamp":NaN}', '{"command":"PING","timestamp":1e999}']
-)
+@pytest.mark.parametrize("raw", ['{"command":"PING","timestamp":NaN}', '{"command":"PING","timestamp":1e999}'])
 def test_numbers_that_are_not_finite(raw: str) -> None:
     with pytest.raises(ProtocolError):
         decode_command(raw)

@@ -105,9 +105,7 @@ def test_one_that_cannot_begin_is_an_exit(tmp_path: Path) -> None:
     async def run() -> None:
         async with scene(tmp_path, command=("/nonexistent/python",)) as it:
             it.spawn()
-            assert it.events == [
-                PlayoutExited(1, "r1", None, "it could not be started (No such file or directory)")
-            ]
+            assert it.events == [PlayoutExited(1, "r1", None, "it could not be started (No such file or directory)")]
 
     asyncio.run(run())
 

@@ -150,9 +150,7 @@ def cancel_upload(upload: Upload, actor: User, request: HttpRequest | None = Non
 def expire_uploads(now: datetime) -> int:
     """Gives up uploads without a chunk for UPLOAD_EXPIRY and clears what others left. Returns how many."""
     old = Upload.objects.filter(touched_at__lt=now - settings.UPLOAD_EXPIRY)
-    expired = sum(
-        _give_up(upload) for upload in old.filter(file__status=FileStatus.UPLOADING).select_related("file")
-    )
+    expired = sum(_give_up(upload) for upload in old.filter(file__status=FileStatus.UPLOADING).select_related("file"))
     old.exclude(file__status__in=[FileStatus.UPLOADING, FileStatus.PROCESSING]).delete()
     known = {str(pk) for pk in Upload.objects.values_list("pk", flat=True)}
     for stray in incoming.strays(now - settings.UPLOAD_EXPIRY, known):

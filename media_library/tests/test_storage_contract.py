@@ -71,9 +71,7 @@ def test_a_name_cannot_leave_the_storage(storage):
 
 def test_local_or_with_a_url(storage):
     storage.save("a.mp4", File(BytesIO(b"x")))
-    assert (
-        os.path.isfile(storage.path("a.mp4")) if storage.is_local else storage.url("a.mp4").startswith("https://")
-    )
+    assert os.path.isfile(storage.path("a.mp4")) if storage.is_local else storage.url("a.mp4").startswith("https://")
 
 
 # ------------------------------------------------------------------------------------------------ local disk

@@ -60,9 +60,7 @@ class WebServer:
 
     def python(self, *arguments: str) -> str:
         command = [sys.executable, *arguments]
-        done = subprocess.run(
-            command, env=self.environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
-        )
+        done = subprocess.run(command, env=self.environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
         return done.stdout
 
     def start(self, limit_s: float = 20.0) -> None:

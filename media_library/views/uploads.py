@@ -63,9 +63,7 @@ def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> Http
 def collection(request: HttpRequest) -> HttpResponse:
     """POST begins an upload; GET lists those that wait for bytes, so that they can go on from any window."""
     if request.method == "GET":
-        return JsonResponse(
-            {"uploads": [_described(upload) for upload in access.open_uploads(access.me(request))]}
-        )
+        return JsonResponse({"uploads": [_described(upload) for upload in access.open_uploads(access.me(request))]})
     wanted = tus.creation(request.headers)
     upload = actions.create_upload(
         access.me(request),

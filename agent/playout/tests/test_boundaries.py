@@ -84,9 +84,7 @@ def test_it_publishes_to_ffmpegs_listener(tmp_path: Path) -> None:
     run_dir.mkdir()
     with ffmpeg_listener(out) as url:
         place = destination(1, url, "key")
-        with RunningPlayout(
-            run_dir, items(*(clip(**kind) for kind in SAME[:2])), [place], loop=False
-        ) as playout:
+        with RunningPlayout(run_dir, items(*(clip(**kind) for kind in SAME[:2])), [place], loop=False) as playout:
             assert playout.exit()["reason"] == "finished"
             reached = playout.log()
     assert '"destination live"' in reached

@@ -22,9 +22,7 @@ def _feed(pieces: list[bytes]) -> list[Message]:
 
 
 @given(st.lists(st.tuples(st.integers(2, 63), STAMPS, PAYLOADS), max_size=8), st.lists(st.integers(0, 9999)))
-def test_messages_come_out_as_they_went_in_however_split(
-    sent: list[tuple[int, int, bytes]], cuts: list[int]
-) -> None:
+def test_messages_come_out_as_they_went_in_however_split(sent: list[tuple[int, int, bytes]], cuts: list[int]) -> None:
     messages = [(csid, Message(9, stamp, payload, 1)) for csid, stamp, payload in sent]
     data = b"".join(chunks.absolute(csid, each, chunks.DEFAULT_CHUNK_SIZE) for csid, each in messages)
     assert _feed(_split(data, cuts)) == [each for _, each in messages]

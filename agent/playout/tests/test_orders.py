@@ -40,9 +40,7 @@ LONG = [clip(name, seconds=6) for name in "abcd"]
 
 
 @pytest.mark.parametrize("how", ["order", "SIGTERM"])
-def test_stop_unpublishes_and_ends_within_a_second(
-    server: NginxRtmp, place: dict, tmp_path: Path, how: str
-) -> None:
+def test_stop_unpublishes_and_ends_within_a_second(server: NginxRtmp, place: dict, tmp_path: Path, how: str) -> None:
     with RunningPlayout(tmp_path, items(*LONG), [place]) as playout:
         playout.wait_for_state(1, "live")
         before, deletions = time.monotonic(), server.log().count("deleteStream")
@@ -59,9 +57,7 @@ def test_stop_unpublishes_and_ends_within_a_second(
     assert not (tmp_path / "control.sock").exists()
 
 
-def test_next_and_jump_change_the_item_and_keep_the_connection(
-    server: NginxRtmp, place: dict, tmp_path: Path
-) -> None:
+def test_next_and_jump_change_the_item_and_keep_the_connection(server: NginxRtmp, place: dict, tmp_path: Path) -> None:
     with RunningPlayout(tmp_path, items(*LONG), [place]) as playout:
         playout.wait_for_state(1, "live")
         assert playout.status()["next_item_ids"] == [2, 3, 4]
@@ -106,9 +102,7 @@ def test_items_play_as_they_become_ready(place: dict, tmp_path: Path) -> None:
         wait_until(lambda: playout.status()["phase"] == "playing", 3)
 
 
-def test_a_growing_file_plays_while_it_grows_and_to_its_end(
-    server: NginxRtmp, place: dict, tmp_path: Path
-) -> None:
+def test_a_growing_file_plays_while_it_grows_and_to_its_end(server: NginxRtmp, place: dict, tmp_path: Path) -> None:
     data, growing = clip("e", seconds=3).read_bytes(), tmp_path / "growing.flv"
     growing.write_bytes(data[: len(data) // 2])
     entry = item(1, growing, complete=False)
@@ -202,9 +196,7 @@ def test_watchers_see_every_change_and_a_line_a_second(place: dict, tmp_path: Pa
         (b'{"order": "jump", "item_id": 99}', "there is no such item in the list"),
     ],
 )
-def test_bad_orders_are_answered_and_change_nothing(
-    place: dict, tmp_path: Path, line: bytes, error: str
-) -> None:
+def test_bad_orders_are_answered_and_change_nothing(place: dict, tmp_path: Path, line: bytes, error: str) -> None:
     with RunningPlayout(tmp_path, items(*LONG), [place]) as playout:
         assert playout.send(line) == {"ok": False, "error": error}
         assert playout.process.poll() is None
@@ -241,9 +233,7 @@ def test_the_key_is_nowhere_to_be_read(server: NginxRtmp, tmp_path: Path) -> Non
     places = [destination(1, server.url, canary), destination(2, server.url, canary + "?auth=x")]
     places.append(destination(3, "rtmp://127.0.0.1:1/live", canary))
     with RunningPlayout(tmp_path, items(*LONG), places) as playout:
-        wait_until(
-            lambda: playout.state(3) == "reconnecting" and "refused" in (playout.state(1), playout.state(2))
-        )
+        wait_until(lambda: playout.state(3) == "reconnecting" and "refused" in (playout.state(1), playout.state(2)))
         process = Path(f"/proc/{playout.process.pid}")
         shown = [process.joinpath(name).read_bytes() for name in ("cmdline", "environ")]
         shown.append(json.dumps(playout.status()).encode())

@@ -59,8 +59,7 @@ def test_relative_headers_and_true_time_agree_past_every_edge(start: int) -> Non
     for at, packet in enumerate(packets):
         first.setdefault(packet.kind, at)
     data = b"".join(
-        packet.absolute(1) if first[packet.kind] == at else packet.relative
-        for at, packet in enumerate(packets)
+        packet.absolute(1) if first[packet.kind] == at else packet.relative for at, packet in enumerate(packets)
     )
     decoder = ChunkDecoder()
     decoder._chunk_size = 60_000

@@ -113,9 +113,7 @@ def test_answers_to_publish(shaken: Conversation, answer: bytes, kind: type[Exce
 def test_a_rejected_application_is_a_refusal(shaken: Conversation) -> None:
     with pytest.raises(Refused, match="no such app"):
         shaken.hear(
-            command(
-                "_error", 1, None, {"code": "NetConnection.Connect.Rejected", "description": "no such app"}
-            )
+            command("_error", 1, None, {"code": "NetConnection.Connect.Rejected", "description": "no such app"})
         )
 
 
@@ -150,9 +148,7 @@ def test_another_protocol_is_named() -> None:
         Session(TARGET, bytes(NONCE_SIZE)).receive(b"HTTP/1.1 400 Bad Request")
 
 
-HONEST = st.sampled_from(
-    [CONNECTED, CREATED, STARTED, control(4, b"\0\6abcd"), control(6, b"\0"), control(3, b"")]
-)
+HONEST = st.sampled_from([CONNECTED, CREATED, STARTED, control(4, b"\0\6abcd"), control(6, b"\0"), control(3, b"")])
 
 
 @given(st.lists(HONEST | st.binary(max_size=200), max_size=12))

@@ -74,9 +74,7 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
         sink.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_trusted_certificate_is_published_to(
-    rtmps: tuple[NginxRtmp, int], certificate: Path, tmp_path: Path
-) -> None:
+def test_a_trusted_certificate_is_published_to(rtmps: tuple[NginxRtmp, int], certificate: Path, tmp_path: Path) -> None:
     server, port = rtmps
     place = destination(1, f"rtmps://localhost:{port}/live")
     with RunningPlayout(tmp_path, items(clip()), [place], ca_file=str(certificate)) as playout:
