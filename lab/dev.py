@@ -24,6 +24,7 @@ def main() -> int:
         agents=args.agents,
         demo=not args.no_demo,
         echo=args.verbose,
+        environ={name: value for name, value in os.environ.items() if name != "VAR_DIR"},
     )
     print("Starting EZStream …", flush=True)
     with Product(plan) as product:

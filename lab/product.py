@@ -12,6 +12,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -43,8 +44,8 @@ class Plan:
     """Where the demo channel pushes to, by name; None: to a demo platform of our own."""
     record: bool = False
     echo: bool = False
-    settings: dict[str, str] = field(default_factory=dict)
-    """Environment that wins over what is made here (tests: DATABASE_URL and the like)."""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    """What is set in it wins over what is made here: DATABASE_URL and REDIS_URL switch to real servers."""
 
 
 class Product:
@@ -73,7 +74,7 @@ class Product:
 
     def start(self) -> None:
         (self.plan.home / "media").mkdir(parents=True, exist_ok=True)
-        self.env = os.environ | kept_secrets(self.plan.home) | self._surroundings() | self.plan.settings
+        self.env = kept_secrets(self.plan.home) | self._surroundings() | dict(self.plan.environ)
         if "REDIS_URL" not in self.env:
             self.env["REDIS_URL"] = self._start_valkey()
         if self.plan.ingest is None:
@@ -109,7 +110,7 @@ class Product:
     # ------------------------------------------------------------------------------------------- the parts
 
     def _surroundings(self) -> dict[str, str]:
-        surroundings = {
+        return {
             "DEBUG": "1",
             "LOG_FORMAT": "line",
             "SITE_URL": self.url,
@@ -121,7 +122,6 @@ class Product:
             # Dramatiq's Redis consumer polls; when idle it sleeps up to this long (ms), which a Start has to wait.
             "dramatiq_worker_timeout": "100",
         }
-        return {name: value for name, value in surroundings.items() if name not in os.environ}
 
     def _start_valkey(self) -> str:
         home = self.plan.home / "valkey"
@@ -172,7 +172,7 @@ class Product:
             "EZSTREAM_FFMPEG": self.env["FFMPEG"],
             "EZSTREAM_ON_EXIT": "stop",
         }
-        return self._spawn(name, [PYTHON, "-m", "agent"], {"PATH": os.environ["PATH"]} | env)
+        return self._spawn(name, [PYTHON, "-m", "agent"], {"PATH": self.env["PATH"]} | env)
 
     def _python(self, name: str, *args: str) -> Child:
         return self._spawn(name, [PYTHON, *args], self.env)
@@ -200,4 +200,4 @@ def kept_secrets(home: Path) -> dict[str, str]:
             file.write(text)
         Path(file.name).rename(path)
     pairs = (line.partition("=") for line in path.read_text().splitlines() if line)
-    return {name: os.environ.get(name, value) for name, _, value in pairs}
+    return {name: value for name, _, value in pairs}

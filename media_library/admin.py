@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -62,6 +64,13 @@ class VideoFileAdmin(ReadOnly):
         except Refused:
             return False
         return True
+
+    def get_deleted_objects(
+        self, objs: Iterable[VideoFile], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Files only: what hangs on them goes with them, and what is in use is refused by the action."""
+        names = [str(file) for file in objs]
+        return names, {str(VideoFile._meta.verbose_name_plural): len(names)}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: VideoFile) -> None:
         self.delete_queryset(request, VideoFile.objects.filter(pk=obj.pk))

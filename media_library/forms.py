@@ -5,14 +5,11 @@ from __future__ import annotations
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from media_library.models import VideoFile
 
-
-class RenameForm(forms.ModelForm):  # type: ignore[type-arg]
-    class Meta:
-        model = VideoFile
-        fields = ["title"]
-        widgets = {"title": forms.TextInput(attrs={"autocomplete": "off"})}
+class RenameForm(forms.Form):
+    title = forms.CharField(
+        label=_("Title"), max_length=255, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
 
 
 class ChosenForm(forms.Form):

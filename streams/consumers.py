@@ -1,7 +1,8 @@
 """Open pages, over WebSocket: a poke comes in, the fragment of the fresh snapshot goes out (DESIGN 5).
 
 A page joins its group, then renders, then follows the pokes. At most one push a second per page: the first at
-once, what comes meanwhile together at the end of that second.
+once, what comes meanwhile together at the end of that second. A change of state does not wait for that second, or it
+would be seen late after each click; it waits for a quarter of it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class PageConsumer(AsyncWebsocketConsumer):
     """What both sockets share: who may join, the throttle, ping and pong."""
 
     interval_s: ClassVar[float] = 1.0
+    urgent_s: ClassVar[float] = 0.25
     refresh_s: ClassVar[float] = 10.0
     """A page is rendered anew this often without a poke: silence too changes what it says."""
 
@@ -38,6 +40,7 @@ class PageConsumer(AsyncWebsocketConsumer):
         self._waiting: set[int] = set()
         self._pusher: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
+        self._hurry = asyncio.Event()
         try:
             self.group = await self.join()
         except Http404:
@@ -60,22 +63,24 @@ class PageConsumer(AsyncWebsocketConsumer):
     async def stream_changed(self, event: dict[str, Any]) -> None:
         self._waiting.add(event["stream_id"])
         self._woken.set()
+        if event.get("urgent"):
+            self._hurry.set()
 
     async def _push_for_ever(self) -> None:
         self._waiting |= await self.everything()
         while True:
             changed, self._waiting = self._waiting, set()
             self._woken.clear()
+            self._hurry.clear()
             html = await self.render(changed) if changed else ""
             if html:
                 await self.send(text_data=html)
-            await asyncio.sleep(self.interval_s)
+            await asyncio.sleep(self.urgent_s)
+            await _wait(self._hurry, self.interval_s - self.urgent_s)
             await self._wait_for_poke()
 
     async def _wait_for_poke(self) -> None:
-        try:
-            await asyncio.wait_for(self._woken.wait(), self.refresh_s)
-        except TimeoutError:
+        if not await _wait(self._woken, self.refresh_s):
             self._waiting |= await self.everything()
 
     @property
@@ -133,6 +138,15 @@ class StreamsConsumer(PageConsumer):
     async def render(self, stream_ids: Iterable[int]) -> str:
         rows: str = await database_sync_to_async(render_rows)(self.user, stream_ids, language_of(self.scope))
         return rows
+
+
+async def _wait(event: asyncio.Event, limit_s: float) -> bool:
+    """True when the event was set within the limit."""
+    try:
+        await asyncio.wait_for(event.wait(), limit_s)
+    except TimeoutError:
+        return False
+    return True
 
 
 # ------------------------------------------------------------------------------------------------ rendering

@@ -9,7 +9,7 @@ from typing import Final
 
 import redis
 import structlog
-from django.db.models import Q, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -36,7 +36,9 @@ def converge(vps_id: int, held: Iterable[RunReport], now: datetime) -> list[Orde
 
 
 def wanted_on(vps_id: int) -> list[Wanted]:
-    rows = _current_runs().filter(vps_id=vps_id, stream__status__in=[Status.STARTING, Status.STREAMING])
+    rows = Run.objects.holding().filter(
+        vps_id=vps_id, stream__run=F("pk"), stream__status__in=[Status.STARTING, Status.STREAMING]
+    )
     return [
         Wanted(
             run.stream_id,
@@ -47,11 +49,6 @@ def wanted_on(vps_id: int) -> list[Wanted]:
         )
         for run in rows
     ]
-
-
-def _current_runs() -> QuerySet[Run]:
-    """Runs that are the current one of their stream."""
-    return Run.objects.filter(Q(pk__in=Stream.objects.filter(run__isnull=False).values("run")))
 
 
 def _send(vps_id: int, order: Order, now: datetime) -> None:

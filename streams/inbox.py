@@ -34,7 +34,7 @@ class Inbox:
         self.counts: Counter[str] = Counter()
         self._written: dict[str, tuple[datetime, tuple[Any, ...]]] = {}
 
-    def apply(self, messages: Iterable[UpMessage], now: datetime) -> set[progress.Poke]:
+    def apply(self, messages: Iterable[UpMessage], now: datetime) -> progress.Pokes:
         """What browsers should hear of, once the batch is in the database."""
         with progress.collecting() as pokes:
             for message in newest_heartbeats(messages):
@@ -124,23 +124,24 @@ class Inbox:
         converge.converge(heartbeat.vps_id, heartbeat.runs, now)
 
     def _report(self, run: Run, report: RunReport, now: datetime) -> None:
-        if not self._is_worth_writing(report, now):
+        changed = self._has_changed(report)
+        if not changed and self._was_just_written(report, now):
             return
+        self._written[report.run_id] = (now, visible(report))
         Run.objects.filter(pk=run.pk).update(
             report=dataclasses.asdict(report),
             reported_at=now,
             reconnects=min(sum(each.reconnects for each in report.destinations), MOST_RECONNECTS),
         )
         if run.stream.run_id == run.pk:
-            progress.poke(run.stream_id, run.stream.owner_id)
+            progress.poke(run.stream_id, run.stream.owner_id, urgent=changed)
 
-    def _is_worth_writing(self, report: RunReport, now: datetime) -> bool:
-        seen = visible(report)
+    def _has_changed(self, report: RunReport) -> bool:
         before = self._written.get(report.run_id)
-        if before is not None and before[1] == seen and now - before[0] < WRITE_EVERY:
-            return False
-        self._written[report.run_id] = (now, seen)
-        return True
+        return before is None or before[1] != visible(report)
+
+    def _was_just_written(self, report: RunReport, now: datetime) -> bool:
+        return now - self._written[report.run_id][0] < WRITE_EVERY
 
     def forget(self, before: datetime) -> None:
         """Drops what is remembered of runs not heard of since."""

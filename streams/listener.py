@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ class Listener:
         self._url = url
         self._reconnect = reconnect
         self._queue: asyncio.Queue[UpMessage] = asyncio.Queue(QUEUE)
-        self._in_hand: asyncio.Task[None] | None = None
+        self._in_hand: set[asyncio.Task[None]] = set()
         self._sweep = Sweep(timezone.now())
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -59,10 +59,16 @@ class Listener:
         for task in (reader, stopper, *others):
             task.cancel()
         await asyncio.gather(reader, stopper, *others, return_exceptions=True)
-        if self._in_hand is not None:
-            await self._in_hand
+        await asyncio.gather(*self._in_hand, return_exceptions=True)
         for task in done:
             task.result()
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """What is begun in the database is finished, also when we are told to stop meanwhile."""
+        task = asyncio.create_task(work)
+        self._in_hand.add(task)
+        task.add_done_callback(self._in_hand.discard)
+        await asyncio.shield(task)
 
     # ---------------------------------------------------------------------------------------- reading
 
@@ -111,8 +117,7 @@ class Listener:
             batch = [await self._queue.get()]
             while not self._queue.empty() and len(batch) < BATCH:
                 batch.append(self._queue.get_nowait())
-            self._in_hand = asyncio.create_task(self._apply(batch), name="batch")
-            await asyncio.shield(self._in_hand)
+            await self._to_the_end(self._apply(batch))
 
     async def _apply(self, batch: list[UpMessage]) -> None:
         try:
@@ -122,7 +127,7 @@ class Listener:
             return
         await self._tell(pokes)
 
-    async def _tell(self, pokes: set[progress.Poke]) -> None:
+    async def _tell(self, pokes: progress.Pokes) -> None:
         try:
             await progress.send(pokes)
         except (RedisError, OSError) as error:
@@ -130,10 +135,10 @@ class Listener:
 
     # ---------------------------------------------------------------------------------------- keeping time
 
-    async def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, seconds: float, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             try:
-                await job()
+                await self._to_the_end(job())
             except (DatabaseError, RedisError, OSError) as error:
                 log.warning("listener.clock_failed", job=job.__name__, error=type(error).__name__)
             await asyncio.sleep(seconds)
@@ -141,7 +146,7 @@ class Listener:
     async def _keep_time(self) -> None:
         await self._tell(await database_sync_to_async(self._sweep_now)(timezone.now()))
 
-    def _sweep_now(self, now: datetime) -> set[progress.Poke]:
+    def _sweep_now(self, now: datetime) -> progress.Pokes:
         say_alive("listener")
         self.inbox.forget(now - timedelta(minutes=10))
         with progress.collecting() as pokes:

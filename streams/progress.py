@@ -20,10 +20,10 @@ from django.utils import timezone
 from kit.actors import after_commit
 from streams.models import Progress
 
-Poke = tuple[int, int]
-"""Stream and owner."""
+Pokes = dict[tuple[int, int], bool]
+"""By stream and owner: whether pages should hurry (a state changed), or may wait their second (a counter moved)."""
 
-_collected: ContextVar[set[Poke] | None] = ContextVar("collected_pokes", default=None)
+_collected: ContextVar[Pokes | None] = ContextVar("collected_pokes", default=None)
 CHANGED: Final = "stream.changed"
 
 
@@ -35,23 +35,24 @@ def list_group(user_id: int) -> str:
     return f"user.{user_id}.streams"
 
 
-def changed(stream_id: int) -> dict[str, Any]:
-    return {"type": CHANGED, "stream_id": stream_id}
+def changed(stream_id: int, *, urgent: bool) -> dict[str, Any]:
+    return {"type": CHANGED, "stream_id": stream_id, "urgent": urgent}
 
 
-def poke(stream_id: int, owner_id: int) -> None:
+def poke(stream_id: int, owner_id: int, *, urgent: bool = True) -> None:
     """Tells open pages after the commit that this stream changed. From synchronous code."""
     collected = _collected.get()
+    key = (stream_id, owner_id)
     if collected is not None:
-        after_commit(lambda: collected.add((stream_id, owner_id)))
+        after_commit(lambda: collected.update({key: urgent or collected.get(key, False)}))
     else:
-        after_commit(lambda: async_to_sync(send)({(stream_id, owner_id)}), robust=True)
+        after_commit(lambda: async_to_sync(send)({key: urgent}), robust=True)
 
 
 @contextmanager
-def collecting() -> Iterator[set[Poke]]:
-    """Gathers the pokes of a batch instead of sending them one by one; the caller sends the set."""
-    pokes: set[Poke] = set()
+def collecting() -> Iterator[Pokes]:
+    """Gathers the pokes of a batch instead of sending them one by one; the caller sends them."""
+    pokes: Pokes = {}
     token = _collected.set(pokes)
     try:
         yield pokes
@@ -59,13 +60,13 @@ def collecting() -> Iterator[set[Poke]]:
         _collected.reset(token)
 
 
-async def send(pokes: set[Poke]) -> None:
+async def send(pokes: Pokes) -> None:
     layer = get_channel_layer()
     if layer is None:
         return
-    for stream_id, owner_id in pokes:
+    for (stream_id, owner_id), urgent in pokes.items():
         for group in (stream_group(stream_id), list_group(owner_id)):
-            await layer.group_send(group, changed(stream_id))
+            await layer.group_send(group, changed(stream_id, urgent=urgent))
 
 
 def record(

@@ -92,7 +92,7 @@ class Snapshot:
     vps: str
     """Name of the VPS that holds it; empty at rest."""
     is_stale: bool
-    """On air as far as we know, but its agent has not been heard of lately."""
+    """Starting or on air as far as we know, but its agent has not been heard of lately."""
     can_start: bool
     can_stop: bool
     can_delete: bool
@@ -174,8 +174,13 @@ def snapshot(stream: Stream, now: datetime, timeline: Iterable[Transition] = ())
 
 
 def is_stale(stream: Stream, now: datetime) -> bool:
+    """Its agent should be talking about it, and is not."""
     run = stream.run
-    if stream.state is not Status.STREAMING or run is None:
+    if run is None or run.vps is None:
+        return False
+    if stream.state is Status.STARTING:
+        return run.commanded_at is not None and not run.vps.is_reachable(now)
+    if stream.state is not Status.STREAMING:
         return False
     return run.reported_at is None or now - run.reported_at > settings.HEARTBEAT_FRESH
 
@@ -200,7 +205,7 @@ def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: 
         return _on_air_headline(destinations, stale)
     return {
         Status.INACTIVE: _("Off air"),
-        Status.STARTING: _("Starting"),
+        Status.STARTING: _("Starting; its VPS is silent") if stale else _("Starting"),
         Status.STOPPING: _("Stopping"),
         Status.ERROR: stream.failure_reason or _("Failed"),
     }[state]

@@ -13,11 +13,14 @@ import shutil
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from lab.valkey import Valkey
 
+OUTSIDE: Final = dict(os.environ)
+"""The environment as it was: for tests that start the whole product, which makes its own."""
 _HOME = Path(tempfile.mkdtemp(prefix="ezt-"))
 _REDIS = Valkey(_HOME / "valkey")
 

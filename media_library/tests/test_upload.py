@@ -229,9 +229,8 @@ def test_csrf_is_checked(alice):
 
 @pytest.mark.postgres
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_uploads_racing_for_the_last_bytes():
-    Package.objects.get_or_create(name="Basic", defaults={"max_storage": 0, "max_concurrent_streams": 1})
     package = Package.objects.create(name="Tiny", max_storage=1000, max_concurrent_streams=1)
     user = make_user("race@example.org", "Race", package=package)
 

@@ -24,7 +24,7 @@ from media_library.models import VideoFile
 def rename(request: HttpRequest, file_id: int) -> HttpResponse:
     """In place within its row for htmx; a page of its own without."""
     file = access.file_of(access.me(request), file_id)
-    form = RenameForm(request.POST or None, instance=file)
+    form = RenameForm(request.POST or None, initial={"title": file.title})
     is_part = request.headers.get("HX-Request") == "true"
     if request.method == "POST" and form.is_valid():
         actions.rename(file, form.cleaned_data["title"], access.me(request), request)

@@ -112,7 +112,7 @@ class Transfer {
     await this.upload.abort();
   }
 
-  resume() { this.enter("waiting"); this.note(words.waiting); next(); }
+  resume() { this.note(words.waiting); this.enter("waiting"); }
 
   async cancel() {
     const over = this.state === "done" || this.state === "failed";
@@ -173,8 +173,10 @@ class Transfer {
 const transfers = new Map();
 const inState = (...states) => [...transfers.values()].filter((one) => states.includes(one.state));
 
+// Starting one changes its state at once and comes back here: each turn looks at the states anew.
 function next() {
-  for (const one of inState("waiting").slice(0, Math.max(0, AT_ONCE - inState("running").length))) one.start();
+  const [first] = inState("waiting");
+  if (first && inState("running").length < AT_ONCE) first.start();
 }
 
 function add(files) {

@@ -33,13 +33,14 @@ def people_and_stream():
     return alice, bob, olga, build.stream(alice, "Night channel")
 
 
-async def poke(stream):
-    await progress.send({(stream.pk, stream.owner_id)})
+async def poke(stream, urgent=False):
+    await progress.send({(stream.pk, stream.owner_id): urgent})
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(PageConsumer, "interval_s", 0.2)
+    monkeypatch.setattr(PageConsumer, "interval_s", 0.4)
+    monkeypatch.setattr(PageConsumer, "urgent_s", 0.1)
     monkeypatch.setattr(PageConsumer, "refresh_s", 60.0)
 
 
@@ -90,17 +91,31 @@ async def test_a_burst_is_one_push_at_once_and_one_at_the_end(quick):
     page = socket(f"/ws/stream/{stream.pk}", alice)
     await page.connect()
     await page.receive_from(timeout=3)
-    await asyncio.sleep(0.3)
+    assert await page.receive_nothing(timeout=0.5)
     loop = asyncio.get_running_loop()
-    began = loop.time()
     await poke(stream)
     await page.receive_from(timeout=3)
-    assert loop.time() - began < 0.2
+    first = loop.time()
     for _ in range(20):
         await poke(stream)
     await page.receive_from(timeout=3)
-    assert loop.time() - began >= 0.2
-    assert await page.receive_nothing(timeout=0.5)
+    assert loop.time() - first >= 0.3
+    assert await page.receive_nothing(timeout=0.6)
+    await page.disconnect()
+
+
+async def test_a_change_of_state_does_not_wait_for_the_end_of_the_second(monkeypatch):
+    monkeypatch.setattr(PageConsumer, "interval_s", 60.0)
+    monkeypatch.setattr(PageConsumer, "urgent_s", 0.1)
+    alice, _, _, stream = await people_and_stream()
+    page = socket(f"/ws/stream/{stream.pk}", alice)
+    await page.connect()
+    await page.receive_from(timeout=3)
+    await poke(stream)
+    assert await page.receive_nothing(timeout=0.3)
+    for _ in range(2):
+        await poke(stream, urgent=True)
+        await page.receive_from(timeout=3)
     await page.disconnect()
 
 
@@ -165,7 +180,7 @@ async def test_a_deleted_stream_is_gone_from_its_page_without_a_crash(quick):
     await page.receive_from(timeout=3)
     pk, owner = stream.pk, stream.owner_id
     await database_sync_to_async(actions.delete)(stream, alice)
-    await progress.send({(pk, owner)})
+    await progress.send({(pk, owner): True})
     assert await page.receive_nothing(timeout=0.5)
     await page.send_to(text_data="ping")
     assert await page.receive_from(timeout=3) == "pong"
@@ -174,6 +189,7 @@ async def test_a_deleted_stream_is_gone_from_its_page_without_a_crash(quick):
 
 async def test_silence_too_is_shown(monkeypatch):
     monkeypatch.setattr(PageConsumer, "interval_s", 0.05)
+    monkeypatch.setattr(PageConsumer, "urgent_s", 0.01)
     monkeypatch.setattr(PageConsumer, "refresh_s", 0.1)
     alice, _, _, stream = await people_and_stream()
     page = socket(f"/ws/stream/{stream.pk}", alice)

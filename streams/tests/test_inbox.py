@@ -31,14 +31,26 @@ def test_on_air_begins_with_the_agents_word(stream, vps, inbox, now):
     inbox.apply([build.status(run, "STREAMING")], now + timedelta(seconds=9))
     run.refresh_from_db()
     assert run.on_air_at == now
-    assert pokes <= {(stream.pk, stream.owner_id)}
+    assert set(pokes) <= {(stream.pk, stream.owner_id)}
 
 
 @pytest.mark.django_db(transaction=True)
 def test_browsers_hear_of_it_after_the_commit(inbox, now):
     stream = build.stream(build.user())
     run = build.starting_run(stream, build.vps())
-    assert inbox.apply([build.status(run, "STREAMING")], now) == {(stream.pk, stream.owner_id)}
+    assert inbox.apply([build.status(run, "STREAMING")], now) == {(stream.pk, stream.owner_id): True}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_what_people_look_at_is_urgent(inbox, now):
+    vps = build.vps()
+    run = build.running(build.stream(build.user()), vps)
+    later = [now + timedelta(seconds=5 * n) for n in range(3)]
+    seen = [
+        inbox.apply([build.heartbeat(vps, build.report(run, **fields))], at)
+        for at, fields in zip(later, [{}, {"position_s": 5.0}, {"item_id": 3}], strict=True)
+    ]
+    assert [list(pokes.values()) for pokes in seen] == [[True], [False], [True]]
 
 
 def test_a_heartbeat_makes_up_for_a_lost_word(stream, vps, inbox, now):

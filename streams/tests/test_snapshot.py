@@ -32,6 +32,13 @@ def test_while_starting_it_shows_the_newest_progress(stream, vps):
     assert {each.state for each in shown.destinations} == {DestinationState.CONNECTING}
 
 
+def test_a_start_on_a_vps_that_fell_silent_says_so(stream, vps):
+    build.starting_run(stream, vps)
+    assert not look(stream).is_stale
+    silent = look(stream, after_s=30)
+    assert (silent.is_stale, silent.headline) == (True, "Starting; its VPS is silent")
+
+
 def test_on_air_it_shows_what_the_agent_says(stream, vps):
     run = build.running(stream, vps)
     first, second = stream.items.all()

@@ -18,6 +18,7 @@ from lab import recording
 from lab.ports import free_port
 from lab.processes import wait_until
 from lab.product import Plan, Product
+from tests.env import OUTSIDE
 
 pytestmark = pytest.mark.e2e
 
@@ -37,6 +38,7 @@ def product() -> Iterator[Product]:
         platform_port=free_port(),
         demo=False,
         record=True,
+        environ=OUTSIDE,
     )
     with Product(plan) as running:
         yield running
