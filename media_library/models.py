@@ -95,7 +95,7 @@ class VideoFile(models.Model):
         return f"{self.width}×{self.height}" if self.width and self.height else ""
 
 
-PAUSED_AFTER = timedelta(seconds=60)
+PAUSED_AFTER = timedelta(minutes=2)
 
 
 class Upload(models.Model):
@@ -120,7 +120,7 @@ class Upload(models.Model):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no window seems to send it: a chunk takes seconds, even on a slow line."""
+        """Whether no window seems to send it: a chunk takes about a minute on a slow line (1 Mbit/s)."""
         return timezone.now() - self.touched_at > PAUSED_AFTER
 
     @property

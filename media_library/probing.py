@@ -21,7 +21,7 @@ CODECS: Final = {"h264": "H.264", "hevc": "HEVC"}
 def probe(path: Path) -> Facts:
     """The facts of an MP4 file. Raises Unfit when it cannot be read as one."""
     try:
-        done = sandbox.run([sys.executable, str(_PROBE), str(path)], LIMIT_S)
+        done = sandbox.run([sys.executable, "-I", str(_PROBE), str(path)], LIMIT_S)
     except sandbox.TookTooLong as error:
         raise Unfit(_("The file could not be read in time: its index is damaged.")) from error
     if done.returncode != 0:

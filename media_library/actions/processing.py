@@ -6,6 +6,7 @@ Idempotent: it may be killed anywhere and run again, or run twice at once.
 from __future__ import annotations
 
 import hashlib
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -108,6 +109,8 @@ def _with_index_first(path: Path, moved: Path) -> Path:
             return path
         with moved.open("wb") as target:
             mp4.write_moov_first(source, target, found)
+            target.flush()
+            os.fsync(target.fileno())  # the original goes once this is stored: it must survive a power cut
     return moved
 
 
