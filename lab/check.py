@@ -12,6 +12,8 @@ from lab.postgres import Postgres
 from lab.product import ROOT
 
 PYTHON = sys.executable
+PYTEST = [PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+DJANGO_APPS = ("accounts", "media_library", "fleet", "streams", "ops")
 # Any values do: these stages import the settings and touch no server.
 SETTINGS = {
     "SECRET_KEY": "only-for-checks-" + "x" * 50,
@@ -40,16 +42,12 @@ def check_migrations() -> int:
 
 
 def test_on_sqlite() -> int:
-    return stage(
-        "tests",
-        [PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-m", "not e2e and not postgres"],
-        {},
-    )
+    return stage("tests on SQLite", [*PYTEST, "-m", "not e2e"], {})
 
 
 def test_on_postgres() -> int:
     with Postgres() as server:
-        command = [PYTHON, "-m", "pytest", "-q", "-m", "postgres"]
+        command = [*PYTEST, "-m", "not e2e", *DJANGO_APPS]
         return stage("tests on PostgreSQL", command, {"DATABASE_URL": server.url})
 
 

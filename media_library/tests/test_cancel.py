@@ -11,7 +11,7 @@ from media_library import actions, incoming
 from media_library.models import Upload, VideoFile
 from media_library.tests.conftest import upload_at
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def reserved(user):

@@ -11,7 +11,7 @@ from media_library.storage import media_storage
 from media_library.storage.errors import StorageUnreachable
 from streams.models import PlaylistItem, Stream
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def on_disk():

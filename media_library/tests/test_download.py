@@ -124,7 +124,7 @@ def test_what_is_not_ready_does_not_play(tus):
     assert tus.client.get(reverse("library:thumbnail", args=[file.pk])).status_code == 404
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_over_a_real_connection(live_server, ready, settings):
     settings.AGENT_MEDIA_URL = live_server.url
     answer = requests.get(actions.download_url(ready), headers={"Range": "bytes=7-"}, timeout=10)

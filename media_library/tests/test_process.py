@@ -15,7 +15,7 @@ from media_library.storage import media_storage
 from media_library.storage.errors import StorageUnreachable
 from media_library.tests import clips
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def processed(file):
