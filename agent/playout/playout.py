@@ -20,7 +20,9 @@ from .playlist import Playlist
 from .programme import Programme
 
 TICK_S: Final = 0.1
-LEAD_MS: Final = 1000  # media sent ahead of the clock: the burst that starts a player fast and bridges a slow disk
+LEAD_MS: Final = 700
+"""Media sent ahead of the clock: the burst that starts a player fast and bridges a slow disk. It is also how much
+longer a recording is than the time on air."""
 HICCUP_S: Final = 2.0
 BEGIN_LIMIT_S: Final = 2.0
 BEGIN_GRACE_S: Final = 0.4
