@@ -94,11 +94,11 @@ class Turn:
             timestamp=self.now,
             run_id=run_id,
         )
-        self.do(Report(message) if verdict.status == "ERROR" else Publish(message))
+        self.do(Report(message))
 
     def tell_streaming(self, run: Run) -> None:
         self.do(
-            Publish(
+            Report(
                 StreamStatus(
                     stream_id=run.stream_id,
                     status="STREAMING",

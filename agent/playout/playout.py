@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
+from . import still
 from .leg import Leg, Surroundings
 from .link import trusting
 from .meter import Meter
@@ -61,6 +62,8 @@ class Playout:
         self._bugs = 0
         self._shown: object = None
         self._last_item: Item | None = None
+        self.key_frame: Packet | None = None
+        """The newest on air."""
 
     async def run(self) -> str:
         """Until the list has ended («finished») or the order to stop has come («stopped»)."""
@@ -154,6 +157,7 @@ class Playout:
         on_air = int((now - anchor) * 1000)
         packets = self._pull(on_air + LEAD_MS)
         if packets:
+            self.key_frame = still.newest_key_frame(packets) or self.key_frame
             batch = Batch(packets)
             self._bytes += len(batch.joined)
             limit = self._queue_limit(now)

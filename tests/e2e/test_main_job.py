@@ -146,6 +146,8 @@ def stay_on_air(page: Page) -> None:
     expect(page.locator("[data-headline]")).to_contain_text("n air")
     expect(page.locator("#stream-now")).to_contain_text("Morning show")
     expect(page.locator("#stream-now .now-title")).to_have_text("Jingle", timeout=30_000)
+    expect(page.locator("img.live-picture")).to_be_visible(timeout=20_000)
+    assert page.locator("img.live-picture").evaluate("image => image.naturalWidth") == 320
     for title in ("Morning show", "Jingle", "Morning show"):
         expect(page.locator("#stream-now .now-title")).to_have_text(title, timeout=30_000)
     assert KEY not in page.content()
