@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -60,7 +61,7 @@ class PlayoutLink:
             await asyncio.sleep(RETRY_SECONDS if tries < 200 else SLOW_RETRY_SECONDS)
 
     async def _watch_once(self) -> None:
-        reader, writer = await asyncio.open_unix_connection(str(self._socket), limit=LONGEST_LINE)
+        reader, writer = await _connect(self._socket)
         try:
             self.connected = True
             # The plan may have changed between its reading and its listening.
@@ -103,7 +104,7 @@ class PlayoutLink:
         return True
 
     async def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        reader, writer = await asyncio.open_unix_connection(str(self._socket), limit=LONGEST_LINE)
+        reader, writer = await _connect(self._socket)
         try:
             writer.write(_line(order))
             await writer.drain()
@@ -151,3 +152,12 @@ def _destination(body: dict[str, Any]) -> DestinationState:
         reconnects=int(body.get("reconnects") or 0),
         drops=int(body.get("drops") or 0),
     )
+
+
+async def _connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A unix socket's name has room for 107 bytes; by way of the open directory it always fits."""
+    folder = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{path.name}", limit=LONGEST_LINE)
+    finally:
+        os.close(folder)

@@ -3,23 +3,57 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Self
 
+from lab.platform import APPS
 from lab.ports import free_port, is_open
 from lab.processes import end_on_signals, wait_for_the_end
 from lab.product import ROOT, Plan, Product
 
 
+class RunsAlreadyError(RuntimeError):
+    """Another `bin/dev` has this home; the message says what to do."""
+
+
+class OnlyOne:
+    """`with OnlyOne(home):` two on the same data would spoil it. The lock ends with the process, however it ends."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self._home = home
+        self._file = (home / "dev.lock").open("w")
+
+    def __enter__(self) -> Self:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise RunsAlreadyError(
+                f"EZStream already runs on {self._home}: end it with Ctrl-C, or give this one another --var DIR."
+            ) from error
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+
 def main() -> int:
     args = _arguments()
+    with OnlyOne(args.var):
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     plan = Plan(
-        home=args.var,
+        home=args.var.resolve(),
         web_port=_port(args.port),
-        rtmp_port=free_port(),
+        rtmp_port=free_port(len(APPS)),
         platform_port=free_port(),
         agents=args.agents,
         demo=not args.no_demo,
@@ -46,8 +80,12 @@ def _arguments() -> argparse.Namespace:
 
 
 def _port(wanted: int) -> int:
-    """The wanted port, or a free one (said in the banner) when somebody has it."""
-    return free_port() if is_open(wanted) else wanted
+    """The wanted port, or a free one when somebody has it."""
+    if not is_open(wanted):
+        return wanted
+    port = free_port()
+    print(f"Port {wanted} is taken: the pages are on port {port}.", flush=True)
+    return port
 
 
 def _say(product: Product, seconds: float) -> None:
@@ -73,3 +111,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
+    except RunsAlreadyError as error:
+        sys.exit(str(error))

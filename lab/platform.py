@@ -10,6 +10,7 @@ Files below DIR: `hls/{app}/{key}.m3u8` what is live, `record/{app}/…flv` what
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import getpass
 import http.server
@@ -51,8 +52,8 @@ load_module {_MODULE};
 user {_user()};
 worker_processes 1;
 daemon off;
-pid {home}/nginx.pid;
-error_log {home}/error.log warn;
+pid {_quoted(home / "nginx.pid")};
+error_log {_quoted(home / "error.log")} warn;
 events {{ worker_connections 512; }}
 rtmp {{
   access_log off;
@@ -66,12 +67,19 @@ rtmp {{
 
 
 def _application(home: Path, app: str, record: bool) -> str:
-    recording = f"record all; record_path {home}/record/{app}; record_unique on;" if record else "record off;"
+    path = _quoted(home / "record" / app)
+    recording = f"record all; record_path {path}; record_unique on;" if record else "record off;"
     return f"""    application {app} {{
       live on;
       {recording}
-      hls on; hls_path {home}/hls/{app}; hls_fragment 2s; hls_playlist_length 12s;
+      hls on; hls_path {_quoted(home / "hls" / app)}; hls_fragment 2s; hls_playlist_length 12s;
     }}"""
+
+
+def _quoted(path: Path) -> str:
+    """A path as one word of nginx.conf."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _user() -> str:
@@ -142,6 +150,14 @@ def live(home: Path) -> list[dict[str, str]]:
     ]
 
 
+def make_folders(home: Path) -> None:
+    """Playlists of an earlier run go: they would count as live for a while."""
+    shutil.rmtree(home / "hls", ignore_errors=True)
+    for folder in ("hls", "record"):
+        for app in APPS:
+            (home / folder / app).mkdir(parents=True, exist_ok=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="A platform to stream to, on loopback.")
     parser.add_argument("home", type=Path)
@@ -150,24 +166,28 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--ffmpeg", default="ffmpeg")
     args = parser.parse_args()
-    for folder in ("hls", "record"):
-        for app in APPS:
-            (args.home / folder / app).mkdir(parents=True, exist_ok=True)
+    make_folders(args.home)
     supervisor = Supervisor(args.home / "logs")
     home = args.home.resolve()
     children = (
         _nginx(home, args.rtmp_port, args.record) if has_nginx() else _listeners(home, args.rtmp_port, args.ffmpeg)
     )
-    for child in children:
-        supervisor.start(child)
+    try:
+        for child in children:
+            supervisor.start(child)
+        _serve(home, args.http_port)
+        wait_for_the_end()
+    finally:
+        supervisor.stop(limit_s=3.0)
+
+
+def _serve(home: Path, port: int) -> None:
     handler = functools.partial(Page, directory=str(home))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", args.http_port), handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    wait_for_the_end()
-    server.shutdown()
-    supervisor.stop(limit_s=3.0)
 
 
 if __name__ == "__main__":
     end_on_signals()
-    main()
+    with contextlib.suppress(KeyboardInterrupt):
+        main()

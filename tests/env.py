@@ -51,6 +51,13 @@ def _prepare() -> None:
 _prepare()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """What tests write goes with us; `--basetemp DIR` keeps it. Workers are given a place in their controller's."""
+    if config.option.basetemp is None:
+        config.option.basetemp = _HOME / "tmp"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI nothing is skipped: what cannot run there has failed."""

@@ -16,6 +16,7 @@ from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisGone
 
 from agent.protocol import encode, status_channel, vps_channel
+from lab.processes import wait_until
 from lab.valkey import Valkey
 from streams import progress
 from streams.listener import Listener, pause_s
@@ -195,14 +196,19 @@ def test_the_command_listens_for_as_long_as_it_is_told():
 
 
 def test_sigterm_ends_the_command():
+    client = redis.Redis.from_url(settings.AGENT_REDIS_URL)
+    before = subscribers(client)
     process = subprocess.Popen([sys.executable, "manage.py", "stream_listen"], cwd=settings.BASE_DIR)
     try:
-        with redis.Redis.from_url(settings.AGENT_REDIS_URL) as client:
-            deadline = time.monotonic() + LIMIT_S * 2
-            while not client.pubsub_numpat() and time.monotonic() < deadline:
-                time.sleep(0.05)
+        wait_until(lambda: subscribers(client) - before, "it listens", limit_s=6 * LIMIT_S)
         process.terminate()
         assert process.wait(LIMIT_S) == 0
     finally:
+        client.close()
         process.kill()
         process.wait()
+
+
+def subscribers(client):
+    """Ids of the connections that listen to a pattern."""
+    return {each["id"] for each in client.client_list(_type="pubsub") if int(each["psub"])}

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from lab import recording
+from lab.platform import APPS
 from lab.ports import free_port
 from lab.processes import wait_until
 from lab.product import Plan, Product
@@ -32,7 +33,7 @@ def product() -> Iterator[Product]:
     plan = Plan(
         home=home,
         web_port=free_port(),
-        rtmp_port=free_port(),
+        rtmp_port=free_port(len(APPS)),
         platform_port=free_port(),
         demo=False,
         record=True,
