@@ -6,6 +6,7 @@ start. `bin/dev` writes a development environment to var/dev.env.
 
 from __future__ import annotations
 
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from kit.crypto import parse_keys
 from kit.logs import mask_event
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 env = environ.Env()
 
 # ------------------------------------------------------------------------------------------------ the machine

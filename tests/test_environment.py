@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
+import agent
 from agent.config import from_environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,3 +63,8 @@ def test_the_example_passes_the_deploy_check(tmp_path):
         cwd=ROOT, env=set_in("env.example") | here | {"SECRET_KEY": "q8-Zr_" * 10}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_both_sides_and_the_changelog_name_one_version():
+    assert agent.__version__ == settings.VERSION
+    assert f"## {settings.VERSION}" in (ROOT / "CHANGELOG.md").read_text()
