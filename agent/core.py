@@ -186,6 +186,7 @@ class Core:
         extra = {
             "stream": note.stream_id,
             "run": note.run_id,
+            "request": note.request_id,
             "error_type": note.error_type,
             "retry_count": note.retry_count,
             "will_retry": note.will_retry,

@@ -162,7 +162,7 @@ class NotInTimeError(TimeoutError):
     """A condition did not come true within its limit."""
 
 
-def wait_until(condition: Callable[[], object], what: str, limit_s: float = 20.0, every_s: float = 0.05) -> None:
+def wait_until(condition: Callable[[], object], what: str, limit_s: float = 20.0, every_s: float = 0.02) -> None:
     """Polls until `condition()` is true; `what` names it in the error."""
     deadline = time.monotonic() + limit_s
     while not condition():

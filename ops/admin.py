@@ -7,8 +7,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin import ReadOnlyAdmin
-from kit.console import verdict
+from kit.console import ReadOnlyAdmin, verdict
 from kit.templatetags.kit import ago
 from ops.models import Job, Process
 from ops.processes import FRESH

@@ -76,7 +76,8 @@ def _request_id() -> str:
 def send_start(run: Run, now: datetime) -> int:
     """START_STREAM to the run's VPS. What was commanded is written first, so that a heartbeat finds it so."""
     with transaction.atomic():
-        Stream.objects.select_for_update().get(pk=run.stream_id)
+        # Read again under the lock: an edit that was committed since must be in the command.
+        run.stream = Stream.objects.select_for_update().get(pk=run.stream_id)
         config = config_of(run)
         Run.objects.filter(pk=run.pk).update(commanded_at=now, fingerprint=config.fingerprint)
     return commands.publish(_vps_id(run), StartStream(config=config, timestamp=now.timestamp()))

@@ -8,16 +8,18 @@ would be seen late after each click; it waits for a quarter of it.
 from __future__ import annotations
 
 import asyncio
-import zoneinfo
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import Http404
 from django.utils import timezone, translation
 
+from accounts import time_zones
 from accounts.models import User
 from streams import access, pages, progress
 from streams.access import Viewer
@@ -111,16 +113,12 @@ class StreamConsumer(PageConsumer):
         return {self._stream_id}
 
     async def render(self, stream_ids: Iterable[int]) -> str:
-        page: str = await database_sync_to_async(render_page)(self.user, self._stream_id, self._language)
+        page: str = await database_sync_to_async(render_page)(self.scope, self._stream_id)
         return page
 
     @property
     def _stream_id(self) -> int:
         return int(self.scope["url_route"]["kwargs"]["stream_id"])
-
-    @property
-    def _language(self) -> str:
-        return language_of(self.scope)
 
 
 class StreamsConsumer(PageConsumer):
@@ -136,7 +134,7 @@ class StreamsConsumer(PageConsumer):
         return ids
 
     async def render(self, stream_ids: Iterable[int]) -> str:
-        rows: str = await database_sync_to_async(render_rows)(self.user, stream_ids, language_of(self.scope))
+        rows: str = await database_sync_to_async(render_rows)(self.scope, stream_ids)
         return rows
 
 
@@ -152,15 +150,15 @@ async def _wait(event: asyncio.Event, limit_s: float) -> bool:
 # ------------------------------------------------------------------------------------------------ rendering
 
 
-def render_page(viewer: Viewer, stream_id: int, language: str) -> str:
+def render_page(scope: dict[str, Any], stream_id: int) -> str:
     """The page's live parts; empty when the stream is gone."""
-    with translation.override(language), timezone.override(zone_of(viewer)):
+    with _eyes_of(scope) as viewer:
         stream = access.streams_seen_by(viewer).select_related("run").filter(pk=stream_id).first()
         return pages.show_html(stream, timezone.now()) if stream else ""
 
 
-def render_rows(viewer: Viewer, stream_ids: Iterable[int], language: str) -> str:
-    with translation.override(language), timezone.override(zone_of(viewer)):
+def render_rows(scope: dict[str, Any], stream_ids: Iterable[int]) -> str:
+    with _eyes_of(scope) as viewer:
         streams = list(access.streams_seen_by(viewer).select_related("run").filter(pk__in=list(stream_ids)))
         return pages.rows_html(streams, timezone.now())
 
@@ -169,12 +167,14 @@ def _on_air_ids(user: User) -> set[int]:
     return set(Stream.objects.of(user).on_air().values_list("pk", flat=True))
 
 
-def zone_of(viewer: Viewer) -> zoneinfo.ZoneInfo:
-    name = getattr(viewer, "time_zone", "") or "UTC"
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-        return zoneinfo.ZoneInfo("UTC")
+@contextmanager
+def _eyes_of(scope: dict[str, Any]) -> Iterator[Viewer]:
+    """Whoever opened the page, as the account is now (a socket outlives being switched off), in their language and
+    time zone."""
+    viewer = User.objects.filter(pk=scope["user"].pk).first() or AnonymousUser()
+    zone = time_zones.zone_for(viewer, scope.get("cookies", {}))
+    with translation.override(language_of(scope)), timezone.override(zone):
+        yield viewer
 
 
 def language_of(scope: dict[str, Any]) -> str:

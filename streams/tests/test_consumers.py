@@ -9,6 +9,7 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
+from accounts.models import User
 from streams import actions, pages, progress
 from streams.consumers import NOT_FOUND, PageConsumer
 from streams.inbox import Inbox
@@ -181,6 +182,17 @@ async def test_the_list_is_sent_the_rows_that_changed(quick):
     assert f'id="stream-row-{stream.pk}"' in html
     assert "starting" in html
     assert "Bobs channel" not in html
+    await page.disconnect()
+
+
+async def test_a_socket_shows_nothing_more_once_its_account_is_switched_off(quick):
+    alice, _, _, stream = await people_and_stream()
+    page = socket(f"/ws/stream/{stream.pk}", alice)
+    await page.connect()
+    await page.receive_from(timeout=3)
+    await database_sync_to_async(User.objects.filter(pk=alice.pk).update)(is_active=False)
+    await poke(stream, urgent=True)
+    assert await page.receive_nothing(timeout=0.5)
     await page.disconnect()
 
 

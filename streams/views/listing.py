@@ -15,12 +15,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
+from kit.redirects import back
 from media_library.models import VideoFile
 from streams import actions, pages
 from streams.errors import Refused
 from streams.forms import FilterForm, ids
 from streams.models import Stream
-from streams.views.requests import Request, back
+from streams.views.requests import Request
 
 PAGE_SIZE: Final = 50
 
@@ -49,7 +50,7 @@ def bulk(request: Request) -> HttpResponse:
     chosen = Stream.objects.of(request.user).filter(pk__in=ids(request.POST.getlist("stream")))[:PAGE_SIZE]
     if verb is None or not chosen:
         messages.warning(request, _("Tick the streams first."))
-        return back(request)
+        return back(request, "streams:list")
     done = 0
     for stream in chosen:
         try:
@@ -58,7 +59,7 @@ def bulk(request: Request) -> HttpResponse:
         except Refused as refusal:
             messages.error(request, f"«{stream.title}»: {refusal}")
     _say(request, done, starting=verb is actions.start)
-    return back(request)
+    return back(request, "streams:list")
 
 
 def _say(request: Request, done: int, *, starting: bool) -> None:
