@@ -58,7 +58,7 @@ class LimitedRequest(http_protocol.WebRequest):
 
     def _refuse(self) -> None:
         self.channel.persistent = False
-        self._cut = reactor.callLater(LINGER_S, self.channel.forceAbortClient)  # type: ignore[attr-defined]
+        self._cut = reactor.callLater(LINGER_S, self.channel.forceAbortClient)  # type: ignore[arg-type]
         words = f"The request is larger than {filesizeformat(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)}.\n".encode()
         self.clientproto = b"HTTP/1.1"  # known only when the body is complete
         self.setResponseCode(413)
