@@ -21,11 +21,13 @@ from django.utils import timezone, translation
 
 from accounts import time_zones
 from accounts.models import User
+from accounts.presence import present
 from streams import access, pages, progress
 from streams.access import Viewer
 from streams.models import Stream
 
 NOT_FOUND = 4404
+SIGNED_OUT = 4401
 
 
 class PageConsumer(AsyncWebsocketConsumer):
@@ -74,6 +76,9 @@ class PageConsumer(AsyncWebsocketConsumer):
             changed, self._waiting = self._waiting, set()
             self._woken.clear()
             self._hurry.clear()
+            if not await self._is_present():
+                await self.close(code=SIGNED_OUT)
+                return
             html = await self.render(changed) if changed else ""
             if html:
                 await self.send(text_data=html)
@@ -84,6 +89,11 @@ class PageConsumer(AsyncWebsocketConsumer):
     async def _wait_for_poke(self) -> None:
         if not await _wait(self._woken, self.refresh_s):
             self._waiting |= await self.everything()
+
+    async def _is_present(self) -> bool:
+        """The session may have ended, or the account been switched off, since the page was opened."""
+        self.scope["user"] = await database_sync_to_async(present)(self.scope)
+        return isinstance(self.user, User)
 
     @property
     def user(self) -> Viewer:
@@ -119,6 +129,13 @@ class StreamConsumer(PageConsumer):
     @property
     def _stream_id(self) -> int:
         return int(self.scope["url_route"]["kwargs"]["stream_id"])
+
+
+class NoSuchPage(AsyncWebsocketConsumer):
+    """Any other address, or a stream's that is no number: refused as what is not there, not as an error of ours."""
+
+    async def connect(self) -> None:
+        await self.close(code=NOT_FOUND)
 
 
 class StreamsConsumer(PageConsumer):
