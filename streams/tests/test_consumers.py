@@ -173,6 +173,19 @@ async def test_the_list_is_sent_the_rows_that_changed(quick):
     await page.disconnect()
 
 
+async def test_the_list_is_told_of_streams_that_come_and_go(quick):
+    alice, bob, _, stream = await people_and_stream()
+    page = socket("/ws/streams", alice)
+    await page.connect()
+    await database_sync_to_async(actions.duplicate)(await database_sync_to_async(build.stream)(bob), bob)
+    assert await page.receive_nothing(timeout=0.4)
+    await database_sync_to_async(actions.duplicate)(stream, alice)
+    assert "data-list-changed" in await page.receive_from(timeout=3)
+    await database_sync_to_async(actions.delete)(stream, alice)
+    assert "data-list-changed" in await page.receive_from(timeout=3)
+    await page.disconnect()
+
+
 async def test_a_deleted_stream_is_gone_from_its_page_without_a_crash(quick):
     alice, _, _, stream = await people_and_stream()
     page = socket(f"/ws/stream/{stream.pk}", alice)
