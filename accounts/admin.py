@@ -131,14 +131,6 @@ class OurUserAdmin(NoBulkDelete, UserAdmin):  # type: ignore[type-arg]
             obj.save(update_fields=columns)
         audit.record(_operator(request), "change" if change else "create", obj, request, fields=form.changed_data)
 
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Not while something of theirs is on air: the VPS would play on without an owner."""
-        return super().has_delete_permission(request, obj) and not (obj and obj.streams.on_air().exists())
-
-    def delete_model(self, request: HttpRequest, obj: User) -> None:
-        audit.record(_operator(request), "delete", obj, request)
-        super().delete_model(request, obj)
-
 
 @admin.register(Package)
 class PackageAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]

@@ -80,7 +80,7 @@ class PageConsumer(AsyncWebsocketConsumer):
                 await self.close(code=SIGNED_OUT)
                 return
             html = await self.render(changed) if changed else ""
-            if html:
+            if html.strip():
                 await self.send(text_data=html)
             await asyncio.sleep(self.urgent_s)
             await _wait(self._hurry, self.interval_s - self.urgent_s)
@@ -139,12 +139,16 @@ class NoSuchPage(AsyncWebsocketConsumer):
 
 
 class StreamsConsumer(PageConsumer):
-    """/ws/streams: the list of one's own streams. Rows that changed are sent, not the list."""
+    """/ws/streams: the list of one's own streams. Rows that changed are sent, not the list: which of them a page
+    shows, and in which order, is the page's; told that streams came or went, it asks for its list."""
 
     async def join(self) -> str:
         if not isinstance(self.user, User):
             raise Http404("nobody has no streams")
         return progress.list_group(self.user.pk)
+
+    async def list_changed(self, event: dict[str, Any]) -> None:
+        await self.send(text_data="<template data-list-changed></template>")
 
     async def everything(self) -> set[int]:
         ids: set[int] = await database_sync_to_async(_on_air_ids)(self.user)

@@ -175,6 +175,15 @@ class DestinationForm(forms.Form):
         return not (self.data.get("name") or self.data.get("key"))
 
 
+class ConfirmedForm(forms.Form):
+    """Carries what was ticked over the page that asks."""
+
+    do = forms.CharField(widget=forms.HiddenInput)
+    stream = IdsField()
+    next = forms.CharField(required=False, widget=forms.HiddenInput)
+    confirmed = forms.CharField(initial="1", widget=forms.HiddenInput)
+
+
 class FilterForm(forms.Form):
     """The streams list: search, state, order. What is not offered counts as not asked for."""
 

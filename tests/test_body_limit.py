@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-
 from media_library.tests.webserver import Browser, WebServer
 
 _BLOCK = bytes(1024**2)

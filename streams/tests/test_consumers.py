@@ -236,14 +236,16 @@ async def test_the_list_is_sent_the_rows_that_changed(quick):
     await page.disconnect()
 
 
-async def test_a_socket_shows_nothing_more_once_its_account_is_switched_off(quick):
-    alice, _, _, stream = await people_and_stream()
-    page = socket(f"/ws/stream/{stream.pk}", alice)
+async def test_the_list_is_told_of_streams_that_come_and_go(quick):
+    alice, bob, _, stream = await people_and_stream()
+    page = socket("/ws/streams", alice)
     await page.connect()
-    await page.receive_from(timeout=3)
-    await database_sync_to_async(User.objects.filter(pk=alice.pk).update)(is_active=False)
-    await poke(stream, urgent=True)
-    assert await page.receive_nothing(timeout=0.5)
+    await database_sync_to_async(actions.duplicate)(await database_sync_to_async(build.stream)(bob), bob)
+    assert await page.receive_nothing(timeout=0.4)
+    await database_sync_to_async(actions.duplicate)(stream, alice)
+    assert "data-list-changed" in await page.receive_from(timeout=3)
+    await database_sync_to_async(actions.delete)(stream, alice)
+    assert "data-list-changed" in await page.receive_from(timeout=3)
     await page.disconnect()
 
 
