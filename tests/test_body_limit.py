@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from media_library.tests.webserver import Browser, WebServer
+
+from lab.webserver import Browser, WebServer
 
 _BLOCK = bytes(1024**2)
 _PLENTY = 300
