@@ -19,8 +19,8 @@ def main() -> int:
     plan = Plan(
         home=args.var,
         web_port=_port(args.port),
-        rtmp_port=free_port(),
-        platform_port=free_port(),
+        rtmp_port=_port(args.port + 10),
+        platform_port=_port(args.port + 20),
         agents=args.agents,
         demo=not args.no_demo,
         echo=args.verbose,
@@ -46,7 +46,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _port(wanted: int) -> int:
-    """The wanted port, or a free one (said in the banner) when somebody has it."""
+    """The wanted port, or a free one (said in the banner) when somebody has it.
+
+    The platform's stand beside the pages': destinations saved yesterday still lead there today.
+    """
     return free_port() if is_open(wanted) else wanted
 
 
