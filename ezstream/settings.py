@@ -205,6 +205,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("vi", _("Vietnamese"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = USE_TZ = True
+FORMAT_MODULE_PATH = ["ezstream.formats"]
 TIME_ZONE = "UTC"
 
 # ------------------------------------------------------------------------------------------------ files
