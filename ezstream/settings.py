@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.TimeZoneMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "kit.redis_gone.RedisGoneMiddleware",
 ]
 ROOT_URLCONF = "ezstream.urls"
 ASGI_APPLICATION = "ezstream.asgi.application"
