@@ -132,8 +132,10 @@ class OurUserAdmin(NoBulkDelete, UserAdmin):  # type: ignore[type-arg]
         audit.record(_operator(request), "change" if change else "create", obj, request, fields=form.changed_data)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Not while something of theirs is on air: the VPS would play on without an owner."""
-        return super().has_delete_permission(request, obj) and not (obj and obj.streams.on_air().exists())
+        """Not while something of theirs is on air (the VPS would play on without an owner) or in the library (rows
+        would go, bytes would stay in the storage)."""
+        is_tied = obj is not None and (obj.streams.on_air().exists() or obj.video_files.exists())
+        return super().has_delete_permission(request, obj) and not is_tied
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         audit.record(_operator(request), "delete", obj, request)

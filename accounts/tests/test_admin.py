@@ -5,6 +5,7 @@ from accounts import audit
 from accounts.models import AuditEntry, Package, SignIn, User
 from conftest import make_user
 from streams.models import Status, Stream
+from streams.tests import build
 
 pytestmark = pytest.mark.django_db
 USERS = "/admin/accounts/user/"
@@ -119,6 +120,12 @@ def test_only_a_superuser_makes_operators(client_of, operator, alice):
     assert console.post(url, form).status_code == 302
     alice.refresh_from_db()
     assert (alice.name, alice.is_superuser, alice.is_staff) == ("Changed", False, False)
+
+
+def test_who_has_videos_cannot_be_deleted(console, alice):
+    build.file(alice)
+    assert console.post(f"{USERS}{alice.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert alice.video_files.exists()
 
 
 def test_who_is_on_air_cannot_be_deleted(console, alice):
