@@ -171,6 +171,7 @@ class Product:
             "EZSTREAM_TRUSTED_HOSTS": host,
             "EZSTREAM_PLAIN_HTTP_HOSTS": host,
             "EZSTREAM_FFMPEG": self.env["FFMPEG"],
+            "EZSTREAM_ALLOW_PRIVATE_DESTINATIONS": "1",
             "EZSTREAM_ON_EXIT": "stop",
         }
         return self._spawn(name, [PYTHON, "-m", "agent"], {"PATH": self.env["PATH"]} | env)
