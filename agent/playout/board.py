@@ -22,6 +22,7 @@ class Board:
         self._path = run_dir / "status.json"
         self._watchers: set[asyncio.StreamWriter] = set()
         self._written = 0.0
+        self._writing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         while True:
@@ -56,7 +57,14 @@ class Board:
             self._send(writer, line)
         if changed or time.monotonic() - self._written >= FILE_S:
             self._written = time.monotonic()
-            await asyncio.to_thread(write_atomically, self._path, line)
+            await self._write(line)
+
+    async def _write(self, line: bytes) -> None:
+        """One at a time: a write goes on in its thread when who waited for it was cancelled."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        self._writing = asyncio.create_task(asyncio.to_thread(write_atomically, self._path, line))
+        await asyncio.shield(self._writing)
 
     def status(self) -> dict[str, Any]:
         return {"pid": os.getpid(), **self._playout.status()}
