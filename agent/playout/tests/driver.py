@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .servers import wait_until
+from .servers import ROOM, wait_until
 
 ROOT = Path(__file__).parents[3]
 
@@ -84,7 +84,7 @@ class RunningPlayout:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            self.process.wait(3)
+            self.process.wait(3 * ROOM)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -138,7 +138,7 @@ class RunningPlayout:
         wait_until(lambda: self.status()["item_id"] == item_id, limit_s, f"item {item_id}")
 
     def exit(self, limit_s: float = 10) -> dict[str, Any]:
-        self.process.wait(limit_s)
+        self.process.wait(limit_s * ROOM)
         return json.loads((self.dir / "exit.json").read_text())
 
     def log(self) -> str:
@@ -146,7 +146,7 @@ class RunningPlayout:
 
     def _connection(self, limit_s: float = 5) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(limit_s)
+        connection.settimeout(limit_s * ROOM)
         try:
             connection.connect(str(self.dir / "control.sock"))
         except OSError:
