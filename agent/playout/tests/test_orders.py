@@ -163,7 +163,7 @@ def test_resume_begins_where_the_killed_process_was(place: dict, tmp_path: Path)
     with RunningPlayout(tmp_path, items(*LONG), [place], resume=True) as playout:
         seen = playout.watch_until(lambda status: status["destinations"][0]["state"] == "live", 4)
         assert time.monotonic() - before < 2 * ROOM
-        first = next(each for each in seen if each["item_id"])
+        first = next(each for each in seen if each["position_s"])
         assert first["item_id"] == 2
         assert 3.9 <= first["position_s"] <= 6
         assert status["item_id"] == 2
