@@ -210,6 +210,7 @@ def test_a_warm_start_is_quick_and_a_second_stream_needs_no_fetching(
     with NginxRtmp() as server:
         start(ear, config(files, server, keep_files_after_stop=True))
         ear.wait_for(live_at(1))
+        wait_until(lambda: len(list((agent.work_dir / "cache").glob("*.json"))) == 2, what="both files whole")
         stop(ear, "run-1")
         asked = len(files.asked)
         heard = len(ear.heard)
