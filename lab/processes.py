@@ -162,8 +162,13 @@ class NotInTimeError(TimeoutError):
     """A condition did not come true within its limit."""
 
 
+ROOM: Final = 4.0
+"""Limits of time are held with this much room: the machine is shared, and what breaks a promise breaks it by far."""
+
+
 def wait_until(condition: Callable[[], object], what: str, limit_s: float = 20.0, every_s: float = 0.02) -> None:
-    """Polls until `condition()` is true; `what` names it in the error."""
+    """Polls until `condition()` is true, `limit_s` with ROOM at most; `what` names it in the error."""
+    limit_s *= ROOM
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:

@@ -26,6 +26,7 @@ class Board:
         self._written = 0.0
         self._still: Packet | None = None
         self._still_at = -still.EVERY_S
+        self._writing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         while True:
@@ -61,7 +62,14 @@ class Board:
             self._send(writer, line)
         if changed or time.monotonic() - self._written >= FILE_S:
             self._written = time.monotonic()
-            await asyncio.to_thread(write_atomically, self._path, line)
+            await self._write(line)
+
+    async def _write(self, line: bytes) -> None:
+        """One at a time: a write goes on in its thread when who waited for it was cancelled."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        self._writing = asyncio.create_task(asyncio.to_thread(write_atomically, self._path, line))
+        await asyncio.shield(self._writing)
 
     async def _picture(self) -> None:
         """Leaves the newest key frame beside status.json, at most every `still.EVERY_S`."""

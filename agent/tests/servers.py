@@ -19,6 +19,7 @@ import redis
 
 from agent import procfs, protocol
 from lab.ports import free_port, wait_open
+from lab.processes import ROOM
 
 HOME = Path(__file__).resolve().parent.parent.parent
 
@@ -187,7 +188,7 @@ class Ear:
 
     def wait_for(self, test, limit_s: float = 15.0, since: int = 0):
         """The first message after number `since` that the test holds for."""
-        end = time.monotonic() + limit_s
+        end = time.monotonic() + limit_s * ROOM
         seen = since
         while time.monotonic() < end:
             self.listen()
@@ -227,7 +228,7 @@ class AgentProcess:
     def end(self, number: int = signal.SIGTERM, limit_s: float = 12.0) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(limit_s)
+        return self.process.wait(limit_s * ROOM)
 
     def playouts(self) -> list[int]:
         found = procfs.playouts_under(self.work_dir / "runs")

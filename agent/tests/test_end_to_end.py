@@ -27,7 +27,7 @@ from agent.protocol import (
 )
 from agent.tests.clips import make, plain
 from agent.tests.servers import AgentProcess, Ear, FileServer, RedisServer, file_server
-from lab.processes import wait_until
+from lab.processes import ROOM, wait_until
 
 VPS = 7
 KEY = "k3y-that-must-not-leak"
@@ -138,7 +138,7 @@ def test_a_stream_goes_on_air_survives_its_agent_and_stops(agent: AgentProcess, 
             "ffmpeg_started",
             "streaming",
         ]
-        assert cold < 5, f"took {cold:.2f} s"
+        assert cold < 5 * ROOM, f"took {cold:.2f} s"
 
         (playout,) = agent.playouts()
         agent.end(signal.SIGKILL)
@@ -156,7 +156,7 @@ def test_a_stream_goes_on_air_survives_its_agent_and_stops(agent: AgentProcess, 
         began = time.monotonic()
         ear.command(VPS, StopStream(stream_id=42, run_id="run-1", timestamp=time.time()))
         assert ear.wait_for(ended("STOPPED"), since=heard).message == "stopped"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 2 * ROOM
         wait_until(lambda: not agent.playouts(), what="no playout left")
         assert KEY not in agent.log_path.read_text()
         assert not list((agent.work_dir / "runs").iterdir())
@@ -200,7 +200,7 @@ def test_a_stream_is_stopped_while_it_is_fetched(agent: AgentProcess, ear: Ear, 
         ear.wait_for(lambda m: isinstance(m, StreamProgress) and m.stage == "downloading" and m.progress > 10)
         began = time.monotonic()
         assert stop(ear).run_id == "run-1"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 2 * ROOM
         wait_until(lambda: not agent.playouts(), what="no playout left")
         wait_until(lambda: not list((agent.work_dir / "cache").iterdir()), what="nothing left in the cache")
 
@@ -211,13 +211,14 @@ def test_a_warm_start_is_quick_and_a_second_stream_needs_no_fetching(
     with NginxRtmp() as server:
         start(ear, config(files, server, keep_files_after_stop=True))
         ear.wait_for(live_at(1))
+        wait_until(lambda: len(list((agent.work_dir / "cache").glob("*.json"))) == 2, what="both files whole")
         stop(ear, "run-1")
         asked = len(files.asked)
         heard = len(ear.heard)
         began = time.monotonic()
         start(ear, config(files, server, run="run-2"))
         ear.wait_for(streaming, since=heard)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 1.5 * ROOM
         assert len(files.asked) == asked
         stop(ear, "run-2")
 
@@ -303,7 +304,7 @@ def test_a_graceful_end(redis_server: RedisServer, files: FileServer, tmp_path: 
             ear.wait_for(live_at(1))
             began = time.monotonic()
             assert agent.end() == 0
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 10 * ROOM
             ear.wait_for(lambda m: isinstance(m, Heartbeat) and not m.accepting)
             if mode == "stop":
                 ear.wait_for(ended("STOPPED"))

@@ -12,6 +12,7 @@ from agent import redis_link
 from agent.protocol import Command, Heartbeat, Load, Ping, StreamProgress, StreamStatus, encode
 from agent.redis_link import OUTBOX, RedisLink, waits
 from agent.tests.servers import Ear, RedisServer
+from lab.processes import ROOM
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ class Scene:
         self.bugs += 1
 
     async def until(self, condition: Callable[[], object], limit_s: float = 8.0) -> None:
-        async with asyncio.timeout(limit_s):
+        async with asyncio.timeout(limit_s * ROOM):
             while not condition():
                 await asyncio.sleep(0.01)
 

@@ -80,7 +80,7 @@ async def test_an_agents_word_becomes_the_state_and_reaches_the_browser_soon():
         async with asyncio.timeout(LIMIT_S):
             event = await layer.receive(page)
         assert event == {"type": "stream.changed", "stream_id": run.stream_id, "urgent": True}
-        assert asyncio.get_running_loop().time() - began < 0.5
+        assert asyncio.get_running_loop().time() - began < 2
         assert await state_of(run) is Status.STREAMING
     await layer.group_discard(progress.stream_group(run.stream_id), page)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lab.processes import wait_until
+from lab.processes import ROOM, wait_until
 
 ROOT = Path(__file__).parents[3]
 
@@ -85,7 +85,7 @@ class RunningPlayout:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            self.process.wait(3)
+            self.process.wait(3 * ROOM)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -139,7 +139,7 @@ class RunningPlayout:
         wait_until(lambda: self.status()["item_id"] == item_id, f"item {item_id}", limit_s)
 
     def exit(self, limit_s: float = 10) -> dict[str, Any]:
-        self.process.wait(limit_s)
+        self.process.wait(limit_s * ROOM)
         return json.loads((self.dir / "exit.json").read_text())
 
     def log(self) -> str:
@@ -147,7 +147,7 @@ class RunningPlayout:
 
     def _connection(self, limit_s: float = 5) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(limit_s)
+        connection.settimeout(limit_s * ROOM)
         try:
             connection.connect(str(self.dir / "control.sock"))
         except OSError:

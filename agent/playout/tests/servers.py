@@ -26,7 +26,7 @@ load_module {module};
 daemon off; master_process off; worker_processes 1;
 pid {root}/nginx.pid; error_log {root}/error.log info;
 events {{ worker_connections 256; }}
-rtmp {{ server {{
+rtmp {{ access_log off; server {{
   listen 127.0.0.1:{port}; chunk_size 4096; {server}
   application live {{
     live on; wait_key off; record all; record_path {recordings}; record_unique on; {application}

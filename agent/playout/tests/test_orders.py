@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.playout.flv import VIDEO
-from lab.processes import wait_until
+from lab.processes import ROOM, wait_until
 
 from . import recordings
 from .clips import clip
@@ -54,7 +54,7 @@ def test_stop_unpublishes_and_ends_within_a_second(server: NginxRtmp, place: dic
         wait_until(lambda: server.log().count("deleteStream") > deletions, "deleteStream")
     assert (end["code"], end["reason"], end["status"]["phase"]) == (0, "stopped", "ended")
     assert playout.process.returncode == 0
-    assert took < 1
+    assert took < 1 * ROOM
     assert not (tmp_path / "control.sock").exists()
 
 
@@ -163,16 +163,17 @@ def test_resume_begins_where_the_killed_process_was(place: dict, tmp_path: Path)
     before = time.monotonic()
     with RunningPlayout(tmp_path, items(*LONG), [place], resume=True) as playout:
         seen = playout.watch_until(lambda status: status["destinations"][0]["state"] == "live", 4)
-        assert time.monotonic() - before < 2
-        assert seen[-1]["item_id"] == 2
-        assert 3.9 <= seen[-1]["position_s"] <= 6
+        assert time.monotonic() - before < 2 * ROOM
+        first = next(each for each in seen if each["position_s"])
+        assert first["item_id"] == 2
+        assert 3.9 <= first["position_s"] <= 6
         assert status["item_id"] == 2
 
 
 def test_a_second_process_for_the_same_run_is_refused(place: dict, tmp_path: Path) -> None:
     with RunningPlayout(tmp_path, items(*LONG), [place]) as first:
         with RunningPlayout(tmp_path, items(*LONG), [place]) as second:
-            assert second.process.wait(5) == 3
+            assert second.process.wait(5 * ROOM) == 3
         assert first.status()["phase"] == "playing" or first.process.poll() is None
 
 
