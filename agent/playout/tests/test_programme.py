@@ -29,6 +29,7 @@ def _plan(**changes: Any) -> Plan:
         "epoch": 1,
         "loop": True,
         "order": "sequential",
+        "reach_private": True,
         "destinations": [],
     }
     return parse_plan(plain | changes)
