@@ -49,7 +49,7 @@ class Adapter(DefaultAccountAdapter):
         _remember_sign_in(user, request, succeeded=True)
         audit.record(user, "log in", user, request)
         if not user.time_zone:
-            user.time_zone = time_zones.of_browser(request)
+            user.time_zone = time_zones.of_browser(request.COOKIES)
             user.save(update_fields=["time_zone"])
         response: HttpResponse = super().post_login(request, user, **kwargs)
         return response
@@ -62,7 +62,7 @@ class Adapter(DefaultAccountAdapter):
     # ---------------------------------------------------------------- what is written
     def save_user(self, request: HttpRequest, user: User, form: Form, commit: bool = True) -> User:
         user.name = form.cleaned_data["name"]
-        user.time_zone = form.cleaned_data.get("time_zone") or time_zones.of_browser(request)
+        user.time_zone = form.cleaned_data.get("time_zone") or time_zones.of_browser(request.COOKIES)
         saved: User = super().save_user(request, user, form, commit)
         if commit:
             audit.record(saved, "register", saved, request)

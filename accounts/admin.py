@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
 from accounts.models import AuditEntry, Package, SignIn, User
+from kit.console import NoBulkDelete, ReadOnlyAdmin
 from kit.templatetags.kit import filesize, percent
 
 admin.site.unregister(Group)
@@ -47,15 +48,6 @@ def plan_of(field: str) -> Coalesce:
     """A column of the package in force, the default one's for users without: no query per row."""
     default = Package.objects.filter(is_default=True).values(field)[:1]
     return Coalesce(f"package__{field}", models.Subquery(default))
-
-
-class NoBulkDelete:
-    """One at a time: deletion in bulk would not ask `has_delete_permission` for each."""
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions: dict[str, Any] = super().get_actions(request)  # type: ignore[misc]
-        actions.pop("delete_selected", None)
-        return actions
 
 
 @admin.register(User)
@@ -139,14 +131,6 @@ class OurUserAdmin(NoBulkDelete, UserAdmin):  # type: ignore[type-arg]
             obj.save(update_fields=columns)
         audit.record(_operator(request), "change" if change else "create", obj, request, fields=form.changed_data)
 
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Not while something of theirs is on air: the VPS would play on without an owner."""
-        return super().has_delete_permission(request, obj) and not (obj and obj.streams.on_air().exists())
-
-    def delete_model(self, request: HttpRequest, obj: User) -> None:
-        audit.record(_operator(request), "delete", obj, request)
-        super().delete_model(request, obj)
-
 
 @admin.register(Package)
 class PackageAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
@@ -192,22 +176,6 @@ class PackageAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Package, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         audit.record(_operator(request), "change" if change else "create", obj, request, fields=form.changed_data)
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that are history: looked at and searched, never touched."""
-
-    list_per_page = 50
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(SignIn)

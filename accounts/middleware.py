@@ -11,12 +11,9 @@ from accounts import time_zones
 
 
 class TimeZoneMiddleware:
-    """The account's zone, else the browser's, else UTC."""
-
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        name = getattr(request.user, "time_zone", "") or time_zones.of_browser(request)
-        with timezone.override(time_zones.zone(name)):
+        with timezone.override(time_zones.zone_for(request.user, request.COOKIES)):
             return self.get_response(request)

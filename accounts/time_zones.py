@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import zoneinfo
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Final
 from urllib.parse import unquote
 
-from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -46,8 +45,13 @@ def known(name: str) -> str:
     return today if today in names() else ""
 
 
-def of_browser(request: HttpRequest) -> str:
-    return known(unquote(request.COOKIES.get(COOKIE, "")))
+def of_browser(cookies: Mapping[str, str]) -> str:
+    return known(unquote(cookies.get(COOKIE, "")))
+
+
+def zone_for(viewer: object, cookies: Mapping[str, str]) -> zoneinfo.ZoneInfo:
+    """The account's zone, else the browser's, else UTC: by a page and by its socket alike."""
+    return zone(getattr(viewer, "time_zone", "") or of_browser(cookies))
 
 
 def zone(name: str) -> zoneinfo.ZoneInfo:

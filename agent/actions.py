@@ -111,6 +111,8 @@ class Note:
     text: str
     stream_id: int | None = None
     run_id: str | None = None
+    request_id: str | None = None
+    """Of the click that led to it, where one did (OPS-5)."""
     error_type: str | None = None
     retry_count: int | None = None
     will_retry: bool | None = None

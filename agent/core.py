@@ -23,6 +23,7 @@ from agent.ffmpeg import Ffmpeg
 from agent.load import LoadMeter
 from agent.log import Redactor
 from agent.obtain import Obtainer
+from agent.pictures import Pictures
 from agent.protocol import Heartbeat, StreamConfig
 from agent.redis_link import RedisLink
 from agent.state import State
@@ -46,6 +47,7 @@ class Core:
         trust = Trust(config.trusted_hosts, config.plain_http_hosts)
         self._obtainer = Obtainer(self._cache, trust, self._ffmpeg, self.post)
         self._supervisor = Supervisor(config.runs_dir, self.post)
+        self._pictures = Pictures(self._ffmpeg, trust, self._supervisor.run_dir, self._pictures_wanted)
         self._link = RedisLink(
             config.redis_url,
             config.vps_id,
@@ -64,11 +66,13 @@ class Core:
         self._take_over()
         self._link.start()
         ticking = asyncio.create_task(self._tick_for_ever())
+        picturing = asyncio.create_task(self._pictures.run())
         try:
             while not self._done:
                 self._handle(await self._queue.get())
         finally:
             ticking.cancel()
+            picturing.cancel()
             await self._close()
 
     async def _close(self) -> None:
@@ -118,8 +122,12 @@ class Core:
 
     def _learn(self, config: StreamConfig) -> None:
         secrets = [config.stream_key, *(push.key for push in config.push_urls)]
-        secrets += [item.download_url for item in config.video_files]
+        secrets += [config.picture_url, *(item.download_url for item in config.video_files)]
         self._redactor.learn(config.run_id, tuple(secrets))
+
+    def _pictures_wanted(self) -> dict[str, str]:
+        held = self._state.runs.values()
+        return {run.run_id: run.config.picture_url for run in held if run.on_air_since and run.config.picture_url}
 
     # ------------------------------------------------------------------------------------ the loop
 
@@ -178,6 +186,7 @@ class Core:
         extra = {
             "stream": note.stream_id,
             "run": note.run_id,
+            "request": note.request_id,
             "error_type": note.error_type,
             "retry_count": note.retry_count,
             "will_retry": note.will_retry,

@@ -61,6 +61,16 @@ class Ffmpeg:
             raise FfmpegError(prepare.plain_reason(lines, code), _marked(lines))
         return _marked(lines)
 
+    async def picture(self, still: Path, output: Path) -> None:
+        """One frame as a small JPEG. Raises `FfmpegError`."""
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                code, lines = await self._run(prepare.picture_arguments(self._program, still, output), None, heavy=True)
+        except TimeoutError as error:
+            raise FfmpegError("FFmpeg took too long to make a picture") from error
+        if code != 0:
+            raise FfmpegError(prepare.plain_reason(lines, code), _marked(lines))
+
     async def _run(self, arguments: list[str], feed: Feed | None, *, heavy: bool) -> tuple[int, list[str]]:
         process = await asyncio.create_subprocess_exec(
             *prepare.safe_prefix(self._setpriv, heavy=heavy),

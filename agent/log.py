@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import Any, Final
 
-FIELDS: Final = ("stream", "run", "error_type", "retry_count", "will_retry", "vps", "detail")
+FIELDS: Final = ("stream", "run", "request", "error_type", "retry_count", "will_retry", "vps", "detail")
 STRUCK: Final = "•••"
 _SHORTEST_SECRET: Final = 4
 

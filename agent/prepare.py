@@ -89,6 +89,16 @@ def arguments(ffmpeg: str, recipe: Recipe, source: Path | None, output: Path) ->
     ]
 
 
+def picture_arguments(ffmpeg: str, still: Path, output: Path) -> list[str]:
+    """One frame of a one-frame FLV as a JPEG, at most 480 pixels wide."""
+    return [
+        *[ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "warning", "-y", "-threads", "1"],
+        *_input(still),
+        *["-map", "0:v:0", "-frames:v", "1", "-vf", "scale='min(480,iw)':-2", "-pix_fmt", "yuvj420p", "-q:v", "5"],
+        *["-f", "image2", "-update", "1", f"file:{output}"],
+    ]
+
+
 def _fill(lead_s: float) -> list[str]:
     first = -round(lead_s * SAMPLE_RATE)
     return ["-af", f"aresample={SAMPLE_RATE}:async=1:first_pts={first}"]

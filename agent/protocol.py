@@ -119,6 +119,8 @@ class StreamConfig:
     rtmp_url: str = ""
     """Local nginx application of the stream's programme; empty when it needs none."""
     stream_key: str = field(default="", repr=False)
+    picture_url: str = field(default="", repr=False)
+    """Where a picture of what is on air may be put (signed, so a secret); empty: none is wanted."""
     request_id: str = ""
 
     @property

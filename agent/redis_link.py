@@ -224,7 +224,7 @@ class RedisLink:
             self._outbox.popleft()
 
     async def _send(self, client: aioredis.Redis, message: UpMessage) -> None:
-        # Said now, whenever it was thought: receivers tell old from new by it.
+        # The time it leaves, not the time it was thought (docs/protocol.md): it may have waited for Redis.
         stamped = replace(message, timestamp=time.time())
         async with asyncio.timeout(ANSWER_SECONDS):
             await client.publish(self._channel(message), protocol.encode(stamped))

@@ -110,6 +110,8 @@ def stop(turn: Turn, event: StopStream) -> None:
     if held.successor is not None and event.run_id is None:
         turn.end_as(held.successor, STOPPED)
         held = turn.put(replace(held, successor=None))
+    if held.stopping_since is None:
+        turn.note("info", "told to stop", held, request_id=event.request_id or None)
     stop_run(turn, held, STOPPED)
 
 

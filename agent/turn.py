@@ -44,10 +44,11 @@ class Turn:
     def do(self, *actions: Action) -> None:
         self._actions.extend(actions)
 
-    def note(self, level: str, text: str, run: Run | None = None, **more: str | int | bool) -> None:
-        stream_id = run.stream_id if run else None
-        run_id = run.run_id if run else None
-        self.do(Note(level, text, stream_id=stream_id, run_id=run_id, **more))  # type: ignore[arg-type]
+    def note(self, level: str, text: str, run: Run | None = None, **more: str | int | bool | None) -> None:
+        about: dict[str, str | int | bool | None] = {}
+        if run is not None:
+            about = {"stream_id": run.stream_id, "run_id": run.run_id, "request_id": run.config.request_id or None}
+        self.do(Note(level, text, **(about | more)))  # type: ignore[arg-type]
 
     def put(self, run: Run) -> Run:
         self.runs[run.stream_id] = run
@@ -94,11 +95,11 @@ class Turn:
             timestamp=self.now,
             run_id=run_id,
         )
-        self.do(Report(message) if verdict.status == "ERROR" else Publish(message))
+        self.do(Report(message))
 
     def tell_streaming(self, run: Run) -> None:
         self.do(
-            Publish(
+            Report(
                 StreamStatus(
                     stream_id=run.stream_id,
                     status="STREAMING",

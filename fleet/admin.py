@@ -13,10 +13,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
-from accounts.admin import NoBulkDelete
 from accounts.models import User
 from fleet.models import Vps, VpsStatus
-from kit.console import pill, verdict
+from kit.console import NoBulkDelete, pill, verdict
 from kit.templatetags.kit import ago
 
 

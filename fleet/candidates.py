@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import Count, Q
+from django.db.models import Count, FilteredRelation, Q
 
 from fleet.models import Vps, VpsStatus
 from fleet.selection import Candidate
@@ -15,10 +15,12 @@ HISTORY: Final = timedelta(days=30)
 
 def candidates(now: datetime) -> list[Candidate]:
     """Every VPS, also those that cannot take anything: the choice says why."""
-    ended = Q(runs__ended_at__gte=now - HISTORY)
+    recent = FilteredRelation("runs", condition=Q(runs__ended_at__gte=now - HISTORY))
+    came_on_air = Q(recent_runs__on_air_at__isnull=False)
     rows = Vps.objects.with_current_streams().annotate(
-        ended_runs=Count("runs", filter=ended),
-        good_runs=Count("runs", filter=ended & Q(runs__on_air_at__isnull=False)),
+        recent_runs=recent,
+        ended_runs=Count("recent_runs", distinct=True),
+        good_runs=Count("recent_runs", filter=came_on_air, distinct=True),
     )
     return [_candidate(row, now) for row in rows]
 

@@ -30,8 +30,8 @@ class VpsStatus(TonedChoices):
 class VpsQuerySet(models.QuerySet["Vps"]):
     def with_current_streams(self) -> VpsQuerySet:
         """Adds `current_streams`: the runs whose slot is held. A count, never a counter, so it cannot drift."""
-        held = models.Q(runs__slot_released_at__isnull=True)
-        return self.annotate(current_streams=models.Count("runs", filter=held))
+        held = models.FilteredRelation("runs", condition=models.Q(runs__slot_released_at__isnull=True))
+        return self.annotate(held_runs=held, current_streams=models.Count("held_runs", distinct=True))
 
     def reachable(self, now: datetime) -> VpsQuerySet:
         return self.filter(last_heartbeat_at__gte=now - settings.HEARTBEAT_FRESH)

@@ -27,4 +27,4 @@ def lock_with_room(vps_id: int, now: datetime) -> bool:
 
 
 def held(vps_id: int) -> int:
-    return int(Vps.objects.with_current_streams().get(pk=vps_id).current_streams)  # type: ignore[attr-defined]
+    return Vps(pk=vps_id).runs.holding().count()

@@ -63,8 +63,3 @@ def unseal(token: str, context: str, keys: Keys) -> str:
         return AESGCM(keys[key_id]).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], context.encode()).decode()
     except (binascii.Error, InvalidTag, ValueError) as error:
         raise CannotOpenError("the sealed value does not open for this row") from error
-
-
-def needs_reseal(token: str, keys: Keys) -> bool:
-    """True when an older key than the newest sealed it."""
-    return token.partition(":")[0] != next(iter(keys))

@@ -1,13 +1,13 @@
-"""The last net: a log record that would carry a secret is masked before it is written.
+"""The last net: what would carry a secret into a log is masked before it is written.
 
-Secrets are kept out by type (`kit.secret`, `repr=False`); this filter catches what slips through in URLs.
+Secrets are kept out by type (`repr=False`); this catches what slips through: in URLs, in the text of errors, under
+a telling name.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-from typing import Final
+from typing import Any, Final
 
 MASK: Final = "•••"
 
@@ -16,11 +16,15 @@ _PATTERNS: Final = (
     re.compile(r"(rtmps?://[^/\s\"']+/[^/\s\"']+/)[^\s\"'}]+", re.IGNORECASE),
     re.compile(r"((?:key|password|token|secret|signature|sig)[\"']?\s*[=:]\s*[\"']?)[^\s\"',&}]+", re.IGNORECASE),
     # a signed address is as good as the file, as long as it lasts
-    re.compile(r"(/library/download/)[^\s\"'?]+"),
+    re.compile(r"(/library/download/|/streams/pictures/)[^\s\"'?]+"),
     re.compile(r"((?:redis|rediss|postgres|postgresql)://[^:/@\s]*:)[^@\s]+(?=@)", re.IGNORECASE),
     # links out of our e-mails: whoever reads them in a log could open them first
     re.compile(r"(/(?:reset/key/[0-9A-Za-z]+-|confirm-email/))[^/\s\"']+"),
 )
+
+
+_TELLING: Final = re.compile(r"(?:^|_)(?:key|password|token|secret|signature)$", re.IGNORECASE)
+"""Names whose values are secrets, whatever they look like."""
 
 
 def mask(text: str) -> str:
@@ -29,12 +33,18 @@ def mask(text: str) -> str:
     return text
 
 
-class MaskSecrets(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.msg, str):
-            record.msg = mask(record.msg)
-        elif isinstance(record.msg, dict):
-            record.msg = {k: mask(v) if isinstance(v, str) else v for k, v in record.msg.items()}
-        if isinstance(record.args, tuple):
-            record.args = tuple(mask(arg) if isinstance(arg, str) else arg for arg in record.args)
-        return True
+def mask_event(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """The last processor before the line is rendered: tracebacks and messages are text by then."""
+    return {name: _masked(name, value) for name, value in event.items()}
+
+
+def _masked(name: str, value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if _TELLING.search(name):
+        return MASK
+    if isinstance(value, dict):
+        return {str(key): _masked(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked(name, inner) for inner in value]
+    return mask(value if isinstance(value, str) else repr(value))

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from kit.actors import send_after_commit
+from kit.console import ReadOnlyAdmin
 from kit.templatetags.kit import clock, filesize
 from media_library import access, actions
 from media_library.actions.queue import processing_actor
@@ -18,21 +19,8 @@ from media_library.errors import Refused
 from media_library.models import Deletion, FileStatus, Upload, VideoFile
 
 
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Looked at, not typed into."""
-
-    show_full_result_count = False
-    list_per_page = 100
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-
 @admin.register(VideoFile)
-class VideoFileAdmin(ReadOnly):
+class VideoFileAdmin(ReadOnlyAdmin):
     list_display = ["title", "owner", "status", "length", "resolution", "bytes", "created_at", "failure_reason"]
     list_select_related = ["owner"]
     list_filter = ["status", "disk", "video_codec", "created_at"]
@@ -65,6 +53,9 @@ class VideoFileAdmin(ReadOnly):
             return False
         return True
 
+    def has_delete_permission(self, request: HttpRequest, obj: VideoFile | None = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
     def get_deleted_objects(
         self, objs: Iterable[VideoFile], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
@@ -82,7 +73,7 @@ class VideoFileAdmin(ReadOnly):
 
 
 @admin.register(Upload)
-class UploadAdmin(ReadOnly):
+class UploadAdmin(ReadOnlyAdmin):
     list_display = ["file", "owner", "state", "progress", "length", "created_at", "touched_at"]
     list_select_related = ["owner", "file"]
     list_filter = ["file__status", "created_at"]
@@ -96,15 +87,9 @@ class UploadAdmin(ReadOnly):
     def progress(self, upload: Upload) -> str:
         return f"{upload.percent} %"
 
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
 
 @admin.register(Deletion)
-class DeletionAdmin(ReadOnly):
+class DeletionAdmin(ReadOnlyAdmin):
     list_display = ["stored_name", "disk", "tries", "last_error", "created_at"]
     list_filter = ["disk"]
     search_fields = ["stored_name"]
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False

@@ -1,17 +1,62 @@
-"""Operators' pages for periodic jobs and the processes of the control plane."""
+"""Operators' pages for periodic jobs and the processes of the control plane, and the end of an account."""
 
 from __future__ import annotations
 
-from django.contrib import admin
+from collections.abc import Iterable
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin import ReadOnlyAdmin
-from kit.console import verdict
+from accounts.admin import OurUserAdmin
+from accounts.models import User
+from kit.console import ReadOnlyAdmin, verdict
 from kit.templatetags.kit import ago
+from media_library.errors import Refused as FileRefused
+from ops import people
 from ops.models import Job, Process
 from ops.processes import FRESH
+from streams.errors import Refused
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class PeopleAdmin(OurUserAdmin):
+    """An account goes with all that is theirs, which only this app may touch; what forbids it is said."""
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        user = self.get_object(request, object_id)
+        try:
+            if user is not None:
+                people.check_deletable(user)
+            return super().delete_view(request, object_id, extra_context)
+        except (Refused, FileRefused) as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return redirect("admin:accounts_user_change", object_id)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        people.delete(obj, cast(User, request.user), request)
+
+    def get_deleted_objects(
+        self, objs: Iterable[User], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """What goes with them, counted; nothing protects what the verb takes away in the right order."""
+        users = list(objs)
+        related = ("streams", "video_files", "destinations")
+        counts = {
+            str(User._meta.get_field(name).related_model._meta.verbose_name_plural): sum(
+                getattr(user, name).count() for user in users
+            )
+            for name in related
+        }
+        return [str(user) for user in users], counts, set(), []
 
 
 @admin.register(Job)

@@ -12,7 +12,6 @@ from django.db import DatabaseError, connection
 
 from ops import processes
 
-VERSION: Final = "0.1.0"
 _TIMEOUT_S: Final = 2.0
 
 

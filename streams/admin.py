@@ -16,9 +16,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
-from accounts.admin import NoBulkDelete, ReadOnlyAdmin
 from accounts.models import User
-from kit.console import pill
+from kit.console import NoBulkDelete, ReadOnlyAdmin, pill
 from kit.templatetags.kit import ago, clock
 from streams import actions as verbs
 from streams.errors import Refused

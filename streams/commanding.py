@@ -13,6 +13,7 @@ from agent.protocol import PushUrl, StartStream, StopStream, StreamConfig, Updat
 from fleet import commands
 from kit.actors import after_commit
 from media_library.actions import download_url
+from streams import pictures
 from streams.models import PlaylistItem, Run, Stream, StreamDestination
 
 log = structlog.get_logger(__name__)
@@ -30,6 +31,7 @@ def config_of(run: Run) -> StreamConfig:
         loop=stream.loop,
         order=stream.order,
         keep_files_after_stop=stream.keep_files_after_stop,
+        picture_url=pictures.upload_url(run),
         request_id=_request_id(),
     )
 
@@ -74,7 +76,8 @@ def _request_id() -> str:
 def send_start(run: Run, now: datetime) -> int:
     """START_STREAM to the run's VPS. What was commanded is written first, so that a heartbeat finds it so."""
     with transaction.atomic():
-        Stream.objects.select_for_update().get(pk=run.stream_id)
+        # Read again under the lock: an edit that was committed since must be in the command.
+        run.stream = Stream.objects.select_for_update().get(pk=run.stream_id)
         config = config_of(run)
         Run.objects.filter(pk=run.pk).update(commanded_at=now, fingerprint=config.fingerprint)
     return commands.publish(_vps_id(run), StartStream(config=config, timestamp=now.timestamp()))

@@ -8,22 +8,26 @@ would be seen late after each click; it waits for a quarter of it.
 from __future__ import annotations
 
 import asyncio
-import zoneinfo
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import Http404
 from django.utils import timezone, translation
 
+from accounts import time_zones
 from accounts.models import User
+from accounts.presence import present
 from streams import access, pages, progress
 from streams.access import Viewer
 from streams.models import Stream
 
 NOT_FOUND = 4404
+SIGNED_OUT = 4401
 
 
 class PageConsumer(AsyncWebsocketConsumer):
@@ -72,8 +76,11 @@ class PageConsumer(AsyncWebsocketConsumer):
             changed, self._waiting = self._waiting, set()
             self._woken.clear()
             self._hurry.clear()
+            if not await self._is_present():
+                await self.close(code=SIGNED_OUT)
+                return
             html = await self.render(changed) if changed else ""
-            if html:
+            if html.strip():
                 await self.send(text_data=html)
             await asyncio.sleep(self.urgent_s)
             await _wait(self._hurry, self.interval_s - self.urgent_s)
@@ -82,6 +89,11 @@ class PageConsumer(AsyncWebsocketConsumer):
     async def _wait_for_poke(self) -> None:
         if not await _wait(self._woken, self.refresh_s):
             self._waiting |= await self.everything()
+
+    async def _is_present(self) -> bool:
+        """The session may have ended, or the account been switched off, since the page was opened."""
+        self.scope["user"] = await database_sync_to_async(present)(self.scope)
+        return isinstance(self.user, User)
 
     @property
     def user(self) -> Viewer:
@@ -111,32 +123,39 @@ class StreamConsumer(PageConsumer):
         return {self._stream_id}
 
     async def render(self, stream_ids: Iterable[int]) -> str:
-        page: str = await database_sync_to_async(render_page)(self.user, self._stream_id, self._language)
+        page: str = await database_sync_to_async(render_page)(self.scope, self._stream_id)
         return page
 
     @property
     def _stream_id(self) -> int:
         return int(self.scope["url_route"]["kwargs"]["stream_id"])
 
-    @property
-    def _language(self) -> str:
-        return language_of(self.scope)
+
+class NoSuchPage(AsyncWebsocketConsumer):
+    """Any other address, or a stream's that is no number: refused as what is not there, not as an error of ours."""
+
+    async def connect(self) -> None:
+        await self.close(code=NOT_FOUND)
 
 
 class StreamsConsumer(PageConsumer):
-    """/ws/streams: the list of one's own streams. Rows that changed are sent, not the list."""
+    """/ws/streams: the list of one's own streams. Rows that changed are sent, not the list: which of them a page
+    shows, and in which order, is the page's; told that streams came or went, it asks for its list."""
 
     async def join(self) -> str:
         if not isinstance(self.user, User):
             raise Http404("nobody has no streams")
         return progress.list_group(self.user.pk)
 
+    async def list_changed(self, event: dict[str, Any]) -> None:
+        await self.send(text_data="<template data-list-changed></template>")
+
     async def everything(self) -> set[int]:
         ids: set[int] = await database_sync_to_async(_on_air_ids)(self.user)
         return ids
 
     async def render(self, stream_ids: Iterable[int]) -> str:
-        rows: str = await database_sync_to_async(render_rows)(self.user, stream_ids, language_of(self.scope))
+        rows: str = await database_sync_to_async(render_rows)(self.scope, stream_ids)
         return rows
 
 
@@ -152,15 +171,15 @@ async def _wait(event: asyncio.Event, limit_s: float) -> bool:
 # ------------------------------------------------------------------------------------------------ rendering
 
 
-def render_page(viewer: Viewer, stream_id: int, language: str) -> str:
+def render_page(scope: dict[str, Any], stream_id: int) -> str:
     """The page's live parts; empty when the stream is gone."""
-    with translation.override(language), timezone.override(zone_of(viewer)):
+    with _eyes_of(scope) as viewer:
         stream = access.streams_seen_by(viewer).select_related("run").filter(pk=stream_id).first()
         return pages.show_html(stream, timezone.now()) if stream else ""
 
 
-def render_rows(viewer: Viewer, stream_ids: Iterable[int], language: str) -> str:
-    with translation.override(language), timezone.override(zone_of(viewer)):
+def render_rows(scope: dict[str, Any], stream_ids: Iterable[int]) -> str:
+    with _eyes_of(scope) as viewer:
         streams = list(access.streams_seen_by(viewer).select_related("run").filter(pk__in=list(stream_ids)))
         return pages.rows_html(streams, timezone.now())
 
@@ -169,12 +188,14 @@ def _on_air_ids(user: User) -> set[int]:
     return set(Stream.objects.of(user).on_air().values_list("pk", flat=True))
 
 
-def zone_of(viewer: Viewer) -> zoneinfo.ZoneInfo:
-    name = getattr(viewer, "time_zone", "") or "UTC"
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-        return zoneinfo.ZoneInfo("UTC")
+@contextmanager
+def _eyes_of(scope: dict[str, Any]) -> Iterator[Viewer]:
+    """Whoever opened the page, as the account is now (a socket outlives being switched off), in their language and
+    time zone."""
+    viewer = User.objects.filter(pk=scope["user"].pk).first() or AnonymousUser()
+    zone = time_zones.zone_for(viewer, scope.get("cookies", {}))
+    with translation.override(language_of(scope)), timezone.override(zone):
+        yield viewer
 
 
 def language_of(scope: dict[str, Any]) -> str:

@@ -10,7 +10,8 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from streams import platforms
-from streams.models import Destination, Order, Platform, Status, Stream, StreamQuerySet
+from streams.errors import Invalid, Refused
+from streams.models import ON_AIR, Destination, Order, Platform, Status, Stream, StreamQuerySet
 from streams.playlist import MAX_ITEMS
 
 
@@ -174,13 +175,22 @@ class DestinationForm(forms.Form):
         return not (self.data.get("name") or self.data.get("key"))
 
 
+class ConfirmedForm(forms.Form):
+    """Carries what was ticked over the page that asks."""
+
+    do = forms.CharField(widget=forms.HiddenInput)
+    stream = IdsField()
+    next = forms.CharField(required=False, widget=forms.HiddenInput)
+    confirmed = forms.CharField(initial="1", widget=forms.HiddenInput)
+
+
 class FilterForm(forms.Form):
     """The streams list: search, state, order. What is not offered counts as not asked for."""
 
-    STATES: Final[dict[str, list[Status]]] = {
-        "on_air": [Status.STARTING, Status.STREAMING, Status.STOPPING],
-        "off_air": [Status.INACTIVE],
-        "failed": [Status.ERROR],
+    STATES: Final[dict[str, tuple[Status, ...]]] = {
+        "on_air": ON_AIR,
+        "off_air": (Status.INACTIVE,),
+        "failed": (Status.ERROR,),
     }
     SORTS: Final[dict[str, tuple[str, ...]]] = {
         "": ("-created_at", "-id"),
@@ -226,3 +236,14 @@ class FilterForm(forms.Form):
         if wanted.get("state"):
             streams = streams.filter(status__in=self.STATES[wanted["state"]])
         return streams.order_by(*self.SORTS[wanted.get("sort", "")])
+
+
+_FIELD_OF_SPEC: Final = {"destinations": "outputs", "files": "playlist"}
+
+
+def show_refusal(form: StreamForm | DestinationForm, refusal: Refused) -> None:
+    """Puts the words beside the field they are about."""
+    fields = refusal.fields if isinstance(refusal, Invalid) else {"__all__": str(refusal)}
+    for name, words in fields.items():
+        field = _FIELD_OF_SPEC.get(name, name)
+        form.add_error(field if field in form.fields else None, words)

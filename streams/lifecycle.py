@@ -101,10 +101,6 @@ class _Change:
     at: datetime
 
 
-def allows(status: Status, event: Event) -> bool:
-    return (status, event) in TRANSITIONS
-
-
 def require(status: Status, event: Event) -> Status:
     """The state `event` leads to; refused with words where there is no edge."""
     new = TRANSITIONS.get((status, event))
@@ -187,12 +183,6 @@ def _remember(change: _Change, actor: User | None) -> Transition:
         message=change.message,
         at=change.at,
     )
-
-
-def is_overdue(status: Status, last_sign: datetime, now: datetime) -> bool:
-    """True when a state has lasted too long since its last sign of life. Resting states last for ever."""
-    limit = TIMEOUTS.get(status)
-    return limit is not None and now - last_sign > limit
 
 
 def _refusal(status: Status, event: Event) -> str:

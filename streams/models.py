@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Final
 
 from django.conf import settings
 from django.db import models
@@ -35,6 +36,10 @@ class Status(TonedChoices):
     @property
     def is_resting(self) -> bool:
         return self in (Status.INACTIVE, Status.ERROR)
+
+
+ON_AIR: Final = tuple(status for status in Status if not status.is_resting)
+"""What holds or is about to hold a VPS."""
 
 
 class Order(models.TextChoices):
@@ -76,8 +81,8 @@ class StreamQuerySet(models.QuerySet["Stream"]):
         return self.filter(owner=user)
 
     def on_air(self) -> StreamQuerySet:
-        """Counted against `max_concurrent_streams`: everything that holds or is about to hold a VPS."""
-        return self.filter(status__in=[Status.STARTING, Status.STREAMING, Status.STOPPING])
+        """Counted against `max_concurrent_streams`."""
+        return self.filter(status__in=ON_AIR)
 
 
 class Stream(models.Model):
@@ -90,21 +95,11 @@ class Stream(models.Model):
     order = models.CharField(_("order"), max_length=12, choices=Order.choices, default=Order.SEQUENTIAL)
     keep_files_after_stop = models.BooleanField(_("keep files on the VPS after stopping"), default=False)
     preferred_vps = models.ForeignKey(
-        Vps,
-        verbose_name=_("preferred VPS"),
-        null=True,
-        blank=True,
-        on_delete=models.SET_NULL,
-        related_name="+",
+        Vps, verbose_name=_("preferred VPS"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     files = models.ManyToManyField(VideoFile, through="PlaylistItem", related_name="streams")
     status = models.CharField(
-        _("status"),
-        max_length=12,
-        choices=Status.choices,
-        default=Status.INACTIVE,
-        editable=False,
-        db_index=True,
+        _("status"), max_length=12, choices=Status.choices, default=Status.INACTIVE, editable=False, db_index=True
     )
     status_since = models.DateTimeField(default=timezone.now, editable=False)
     failure_reason = models.CharField(_("what went wrong"), max_length=500, blank=True, editable=False)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.template.loader import render_to_string
 
+from streams import pictures
 from streams.models import Stream
 from streams.snapshot import Snapshot, load, snapshots_for
 
@@ -26,6 +27,7 @@ def show_context(stream: Stream, now: datetime) -> dict[str, Any]:
         "snapshot": load(stream, now),
         "runs": [(run, run.duration(now)) for run in stream.runs.select_related("vps")[:RUNS_SHOWN]],
         "log": (stream.run.log_tail if stream.run else [])[-LOG_LINES:],
+        "picture_at": pictures.taken_at(stream.run) if stream.run and not stream.state.is_resting else None,
         "demo_platform": settings.DEMO_PLATFORM_URL,
     }
 

@@ -5,7 +5,6 @@ To add one: a member of `models.Platform`, an entry here, nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -106,8 +105,3 @@ _BY_PLATFORM: Final = {known.platform: known for known in KNOWN}
 def known(platform: str) -> Known:
     """What is known of a platform by its stored value. Raises KeyError for one we never had."""
     return _BY_PLATFORM[Platform(platform)]
-
-
-def default_urls() -> Iterator[str]:
-    """Every server URL a person may be offered."""
-    return (ingest.url for each in KNOWN for ingest in each.ingests)

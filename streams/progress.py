@@ -25,6 +25,7 @@ Pokes = dict[tuple[int, int], bool]
 
 _collected: ContextVar[Pokes | None] = ContextVar("collected_pokes", default=None)
 CHANGED: Final = "stream.changed"
+LIST_CHANGED: Final = "list.changed"
 
 
 def stream_group(stream_id: int) -> str:
@@ -47,6 +48,17 @@ def poke(stream_id: int, owner_id: int, *, urgent: bool = True) -> None:
         after_commit(lambda: collected.update({key: urgent or collected.get(key, False)}))
     else:
         after_commit(lambda: async_to_sync(send)({key: urgent}), robust=True)
+
+
+def poke_list(owner_id: int) -> None:
+    """Tells the owner's open lists after the commit that a stream came or went. From synchronous code."""
+    after_commit(lambda: async_to_sync(_send_list_changed)(owner_id), robust=True)
+
+
+async def _send_list_changed(owner_id: int) -> None:
+    layer = get_channel_layer()
+    if layer is not None:
+        await layer.group_send(list_group(owner_id), {"type": LIST_CHANGED})
 
 
 @contextmanager

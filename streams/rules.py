@@ -16,13 +16,13 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from kit.safe_url import is_private_literal
-from media_library.models import VideoFile
+from media_library.models import FileStatus, VideoFile
 from streams.errors import Invalid, KeyInUse, NotReady, OverLimit
 from streams.models import Destination, Order, Platform, Stream, StreamDestination
+from streams.playlist import MAX_ITEMS
 from streams.spec import DestinationSpec, StreamSpec
 
 LONGEST_KEY: Final = 500
-MOST_ITEMS: Final = 1000
 MOST_DESTINATIONS: Final = 20
 _NEVER: Final = re.compile(r"[\s\"'`{};\\<>|\x00-\x1f\x7f]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -125,8 +125,8 @@ def _title_problem(title: str) -> str | None:
 def _files_problem(file_ids: tuple[int, ...], owner: User) -> str | None:
     if not file_ids:
         return _("Choose at least one video.")
-    if len(file_ids) > MOST_ITEMS:
-        return _("A playlist has at most %(most)d items.") % {"most": MOST_ITEMS}
+    if len(file_ids) > MAX_ITEMS:
+        return _("A playlist has at most %(most)d items.") % {"most": MAX_ITEMS}
     known = {file.pk: file for file in VideoFile.objects.of(owner).filter(pk__in=set(file_ids))}
     if set(file_ids) - set(known):
         return _("A chosen video is not in your library any more.")
@@ -155,7 +155,7 @@ def check_startable(stream: Stream) -> None:
     files = [item.file for item in stream.items.select_related("file")]
     if not files:
         raise NotReady(_("The playlist is empty. Add a video first."))
-    waiting = next((file for file in files if file.status != "completed"), None)
+    waiting = next((file for file in files if file.state is not FileStatus.COMPLETED), None)
     if waiting is not None:
         raise NotReady(_("«%(title)s» is not ready yet.") % {"title": waiting.title})
     if not enabled_destinations(stream):

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from kit.logs import mask
 from streams.models import (
     DestinationState,
+    EndReason,
     Platform,
     PlaylistItem,
     Progress,
@@ -103,6 +104,10 @@ class Snapshot:
     run_id: uuid.UUID | None
     timeline: tuple[TimelineRow, ...]
     """Newest first; empty in lists."""
+
+    @property
+    def is_on_air(self) -> bool:
+        return self.state is Status.STREAMING
 
 
 # ------------------------------------------------------------------------------------------------ loading
@@ -258,15 +263,17 @@ def _uptime(stream: Stream, now: datetime) -> float | None:
 
 def _destination(output: StreamDestination, state: Status, report: dict[str, Any]) -> DestinationView:
     word: dict[str, Any] = next((row for row in report.get("destinations", ()) if row["id"] == output.pk), {})
+    shown = _destination_state(output, state, word)
+    is_told = shown not in (DestinationState.DISABLED, DestinationState.IDLE)  # else its agent's words are of before
     return DestinationView(
         output_id=output.pk,
         destination_id=output.destination_id,
         name=output.destination.name,
         platform=Platform(output.destination.platform),
-        state=_destination_state(output, state, word),
-        since=_moment(word.get("since")),
-        reason=mask(word.get("reason") or ""),
-        bitrate_kbps=word.get("bitrate_kbps", 0.0),
+        state=shown,
+        since=_moment(word.get("since")) if is_told else None,
+        reason=mask(word.get("reason") or "") if is_told else "",
+        bitrate_kbps=word.get("bitrate_kbps", 0.0) if shown is DestinationState.LIVE else 0.0,
         reconnects=word.get("reconnects", 0),
         enabled=output.enabled,
     )
@@ -291,4 +298,5 @@ def _destination_state(output: StreamDestination, state: Status, word: dict[str,
 
 def _timeline_row(row: Transition) -> TimelineRow:
     actor = row.actor.name or row.actor.email if row.actor else ""
-    return TimelineRow(row.at, row.state, row.event, row.message, actor, row.run_id)
+    message = "" if row.message == EndReason.STOPPED else row.message  # the event says it already
+    return TimelineRow(row.at, row.state, row.event, message, actor, row.run_id)

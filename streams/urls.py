@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from streams.views import destinations, editor, listing, show
+from streams.views import destinations, editor, listing, pictures, show
 
 app_name = "streams"
 urlpatterns = [
@@ -23,5 +23,7 @@ urlpatterns = [
     path("<int:pk>/stop", show.stop, name="stop"),
     path("<int:pk>/duplicate", show.duplicate, name="duplicate"),
     path("<int:pk>/delete", show.delete, name="delete"),
+    path("<int:pk>/picture", pictures.show, name="picture"),
+    path("pictures/<str:token>", pictures.take, name="picture_in"),
     path("<int:pk>/outputs/<int:output_pk>", show.output, name="output"),
 ]

@@ -78,6 +78,8 @@ TABLE = [
     members("streams:pick"),
     watched("streams:show", "stream"),
     watched("streams:fragments", "stream"),
+    Row("streams:picture", (LOGIN, 404, 404, 404), "get", ("stream",)),  # nothing is on air: no picture
+    Row("streams:picture_in", (403,) * 4, "put", ("token",)),
     watched("streams:edit", "stream"),
     watched("streams:output", "stream", "output", method="post", answer=302),
     watched("streams:start", "stream", method="post", answer=302),

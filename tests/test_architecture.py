@@ -29,6 +29,7 @@ MAY_IMPORT = {
 }
 AGENT_PACKAGES = {"redis", "requests", "urllib3"}
 """urllib3 is what requests stands on."""
+ONLY_FOR_DEVELOPMENT = {"lab", "bench", "tests", "conftest"}
 
 RANKS = {
     "models": 0, "errors": 0, "spec": 0, "user_agents": 0,
@@ -53,8 +54,9 @@ BROAD_EXCEPTS = {
     "agent/playout/playout.py": "one item or one destination must not end the stream; reported as its state",
     "agent/playout/__main__.py": "the last guard: the agent is told why before the process ends",
 }
-LONGEST_FUNCTION = 50
-LONGEST_FILE = 450
+LONGEST_FUNCTION = 40
+LONGEST_FILE = 310
+LONG_FILES = {"agent/protocol.py": "every message of the wire in the one module both sides share"}
 
 
 @cache
@@ -108,6 +110,18 @@ def test_the_agent_needs_only_python_and_its_two_packages(name):
         assert top in sys.stdlib_module_names | AGENT_PACKAGES | {"agent"}, f"{name} imports {imported}"
 
 
+@pytest.mark.parametrize("name", [name for name in modules() if name.startswith("agent/playout/")])
+def test_the_playout_stands_alone(name):
+    for imported in imports(name):
+        ours = imported.startswith("agent.playout")
+        assert ours or imported.split(".")[0] in sys.stdlib_module_names, f"{name} imports {imported}"
+
+
+@each_module
+def test_nothing_that_ships_needs_what_is_there_for_development(name):
+    assert not {imported.split(".")[0] for imported in imports(name)} & ONLY_FOR_DEVELOPMENT
+
+
 def rank_of(module: str) -> int:
     """The rank of `app.module…`."""
     return RANKS.get(module.split(".")[1], HELPER)
@@ -122,9 +136,9 @@ def test_inside_an_app_nothing_imports_what_stands_above_it(name):
             assert rank_of(imported) <= rank_of(module), f"{name} must not import {imported}"
 
 
-@pytest.mark.parametrize("name", [name for name in modules() if name.startswith(("streams/", "ops/", "ezstream/"))])
-def test_the_status_of_a_stream_has_one_writer(name):
-    if name == "streams/lifecycle.py":
+@pytest.mark.parametrize("name", [name for name in modules() if name.startswith((*DJANGO_APPS, "ezstream/"))])
+def test_the_status_of_a_stream_or_file_has_one_writer(name):
+    if name.endswith("/lifecycle.py"):
         return
     for node in ast.walk(modules()[name]):
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
@@ -169,7 +183,7 @@ def test_broad_excepts_are_on_the_list(name):
 
 
 def test_the_lists_of_exceptions_name_only_what_is_there():
-    for listed in (SENDERS, BROAD_EXCEPTS):
+    for listed in (SENDERS, BROAD_EXCEPTS, LONG_FILES):
         assert set(listed) <= set(modules())
         assert all(listed.values())
 
@@ -182,7 +196,7 @@ def test_functions_and_files_stay_readable(name):
             length = (node.end_lineno or 0) - node.lineno + 1
             assert length <= LONGEST_FUNCTION, f"{name}: {node.name} has {length} lines"
     length = max((node.end_lineno or 0 for node in tree.body), default=0)
-    assert length <= LONGEST_FILE, f"{name} has {length} lines"
+    assert length <= LONGEST_FILE or name in LONG_FILES, f"{name} has {length} lines"
 
 
 def test_the_rules_have_something_to_look_at():

@@ -3,6 +3,7 @@ import zoneinfo
 import pytest
 
 from accounts import time_zones
+from accounts.models import User
 
 
 def test_every_renamed_zone_exists_under_its_new_name():
@@ -32,3 +33,17 @@ def test_all_of_them_can_be_chosen_once():
 
 def test_an_unknown_zone_is_utc():
     assert time_zones.zone("nonsense") == zoneinfo.ZoneInfo("UTC")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "cookie", "shown"),
+    [
+        ("Europe/Berlin", "Asia/Tokyo", "Europe/Berlin"),
+        ("", "Asia%2FTokyo", "Asia/Tokyo"),
+        ("", "nonsense", "UTC"),
+        ("", None, "UTC"),
+    ],
+)
+def test_the_accounts_zone_comes_before_the_browsers(chosen, cookie, shown):
+    cookies = {} if cookie is None else {time_zones.COOKIE: cookie}
+    assert time_zones.zone_for(User(time_zone=chosen), cookies).key == shown

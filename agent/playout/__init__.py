@@ -24,6 +24,8 @@ its agent. Standard library only; imports nothing outside this package. ``RUN_DI
 ``status.json`` (0600): STATUS, at every change and every 5 s; ``--resume`` starts at the item and position in
 it.
 
+``still.flv`` (0600): the newest key frame on air behind its codec header, every 10 s.
+
 ``exit.json`` (0600): ``{"code": int, "reason": str, "status": STATUS}``; reasons «finished» and «stopped»
 (0), the
     name of the exception (1, a bug), «plan: …» (2), «running» (3, another playout holds this directory).

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from . import still
+from .packets import Packet
 from .playout import Playout
 
 WATCH_S: Final = 1.0
@@ -23,12 +25,15 @@ class Board:
         self._watchers: set[asyncio.StreamWriter] = set()
         self._written = 0.0
         self._writing: asyncio.Task[None] | None = None
+        self._still: Packet | None = None
+        self._still_at = -still.EVERY_S
 
     async def run(self) -> None:
         while True:
             changed = await self._wait()
             if changed or self._watchers or time.monotonic() - self._written >= FILE_S:
                 await self._show(changed)
+            await self._picture()
 
     def watch(self, writer: asyncio.StreamWriter) -> None:
         self._watchers.add(writer)
@@ -65,6 +70,14 @@ class Board:
             await asyncio.wait([self._writing])
         self._writing = asyncio.create_task(asyncio.to_thread(write_atomically, self._path, line))
         await asyncio.shield(self._writing)
+
+    async def _picture(self) -> None:
+        """Leaves the newest key frame beside status.json, at most every `still.EVERY_S`."""
+        key_frame = self._playout.key_frame
+        if key_frame is None or key_frame is self._still or time.monotonic() - self._still_at < still.EVERY_S:
+            return
+        self._still, self._still_at = key_frame, time.monotonic()
+        await asyncio.to_thread(write_atomically, self._path.with_name(still.NAME), still.as_flv(key_frame))
 
     def status(self) -> dict[str, Any]:
         return {"pid": os.getpid(), **self._playout.status()}

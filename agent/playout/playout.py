@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
+from . import still
 from .leg import Leg, Surroundings
 from .link import trusting
 from .meter import Meter
@@ -20,7 +21,9 @@ from .playlist import Playlist
 from .programme import Programme
 
 TICK_S: Final = 0.1
-LEAD_MS: Final = 1000  # media sent ahead of the clock: the burst that starts a player fast and bridges a slow disk
+LEAD_MS: Final = 700
+"""Media sent ahead of the clock: the burst that starts a player fast and bridges a slow disk. It is also how much
+longer a recording is than the time on air."""
 HICCUP_S: Final = 2.0
 BEGIN_LIMIT_S: Final = 2.0
 BEGIN_GRACE_S: Final = 0.4
@@ -59,6 +62,8 @@ class Playout:
         self._bugs = 0
         self._shown: object = None
         self._last_item: Item | None = None
+        self.key_frame: Packet | None = None
+        """The newest on air."""
 
     async def run(self) -> str:
         """Until the list has ended («finished») or the order to stop has come («stopped»)."""
@@ -152,6 +157,7 @@ class Playout:
         on_air = int((now - anchor) * 1000)
         packets = self._pull(on_air + LEAD_MS)
         if packets:
+            self.key_frame = still.newest_key_frame(packets) or self.key_frame
             batch = Batch(packets)
             self._bytes += len(batch.joined)
             limit = self._queue_limit(now)

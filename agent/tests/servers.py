@@ -18,7 +18,8 @@ from pathlib import Path
 import redis
 
 from agent import procfs, protocol
-from agent.playout.tests.servers import ROOM, accepts, free_port, wait_until
+from lab.ports import free_port, wait_open
+from lab.processes import ROOM
 
 HOME = Path(__file__).resolve().parent.parent.parent
 
@@ -39,7 +40,7 @@ class RedisServer:
         command += ["--unixsocket", f"{self._directory.name}/redis.sock"]
         command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        wait_until(lambda: accepts(self._port), what="redis-server listening")
+        wait_open(self._port)
 
     def stop(self) -> None:
         if self._process is not None:

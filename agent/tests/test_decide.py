@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from agent import actions, events
-from agent.protocol import Ping, Pong, PushUrl, StartStream
+from agent.protocol import Ping, Pong, PushUrl, StartStream, StopStream
 from agent.tests.histories import History, config, item, key, playing, record, replace
 
 
@@ -198,6 +198,14 @@ def test_stop_asks_then_terms_then_kills(history: History) -> None:
     assert not history.state.runs
     assert {each.key for each in history.of(actions.Delete)} == {key(1), key(2)}
     assert [each.run_id for each in history.of(actions.Forget)] == ["r1"]
+
+
+def test_the_agents_log_names_the_click_behind_a_start_and_a_stop(history: History) -> None:
+    history.start(request_id="req-1")
+    history.begun()
+    history.tell(StopStream(stream_id=1, run_id="r1", timestamp=history.now, request_id="req-2"))
+    notes = [(each.text, each.request_id) for each in history.of(actions.Note, ever=True)]
+    assert notes == [("run begins", "req-1"), ("told to stop", "req-2")]
 
 
 def test_stop_while_fetching_abandons_what_is_on_its_way(history: History) -> None:

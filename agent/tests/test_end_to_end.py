@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from agent import procfs
-from agent.playout.tests.servers import ROOM, NginxRtmp, wait_until
+from agent.playout.tests.servers import NginxRtmp
 from agent.protocol import (
     Heartbeat,
     Ping,
@@ -27,6 +27,7 @@ from agent.protocol import (
 )
 from agent.tests.clips import make, plain
 from agent.tests.servers import AgentProcess, Ear, FileServer, RedisServer, file_server
+from lab.processes import ROOM, wait_until
 
 VPS = 7
 KEY = "k3y-that-must-not-leak"

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from agent import redis_link
-from agent.playout.tests.servers import ROOM
 from agent.protocol import Command, Heartbeat, Load, Ping, StreamProgress, StreamStatus, encode
 from agent.redis_link import OUTBOX, RedisLink, waits
 from agent.tests.servers import Ear, RedisServer
+from lab.processes import ROOM
 
 
 @pytest.fixture

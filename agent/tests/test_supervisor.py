@@ -14,8 +14,8 @@ from pathlib import Path
 
 from agent import procfs
 from agent.events import Event, PlayoutExited, PlayoutStarted, PlayoutStatus
-from agent.playout.tests.servers import ROOM
 from agent.supervisor import Supervisor
+from lab.processes import ROOM
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_playout.py")))
 

@@ -45,7 +45,9 @@ def delete(file: VideoFile, actor: User | None, request: HttpRequest | None = No
             raise InUse(_used_by(row)) from error
 
 
-def delete_many(files: Iterable[VideoFile], actor: User, request: HttpRequest | None = None) -> tuple[int, list[str]]:
+def delete_many(
+    files: Iterable[VideoFile], actor: User | None, request: HttpRequest | None = None
+) -> tuple[int, list[str]]:
     """Deletes what can be deleted. Returns how many went and why the others stay."""
     gone, reasons = 0, []
     for file in files:

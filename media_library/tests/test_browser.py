@@ -6,8 +6,8 @@ import time
 import pytest
 from django.conf import settings as django_settings
 
+from lab.webserver import WebServer
 from media_library.tests import clips
-from media_library.tests.webserver import WebServer
 
 pytestmark = [
     pytest.mark.e2e,

@@ -8,7 +8,7 @@ import pytest
 import requests
 from django.conf import settings as django_settings
 
-from media_library.tests.webserver import Browser, WebServer
+from lab.webserver import Browser, WebServer
 
 CHUNK = 1024**2
 

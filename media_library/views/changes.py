@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from kit.redirects import back
 from media_library import access, actions
 from media_library.errors import Refused
 from media_library.forms import ChosenForm, RenameForm
@@ -48,7 +48,7 @@ def delete(request: HttpRequest, file_id: int) -> HttpResponse:
         messages.success(request, _("«%(file)s» is deleted.") % {"file": file})
     except Refused as refusal:
         messages.error(request, str(refusal))
-    return _back(request)
+    return back(request, "library:list")
 
 
 @login_required
@@ -65,7 +65,7 @@ def bulk_delete(request: HttpRequest) -> HttpResponse:
         messages.info(request, _("Nothing was chosen."))
     for reason in reasons:
         messages.error(request, reason)
-    return _back(request)
+    return back(request, "library:list")
 
 
 @login_required
@@ -98,11 +98,3 @@ def _bulk_question(request: HttpRequest, files: list[VideoFile]) -> dict[str, ob
         "back": reverse("library:list"),
         "form": ChosenForm(initial=carried),
     }
-
-
-def _back(request: HttpRequest) -> HttpResponseRedirect:
-    """To the list as it was, when the form says where that is."""
-    target = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(target, allowed_hosts=None):
-        target = reverse("library:list")
-    return HttpResponseRedirect(target)

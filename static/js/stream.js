@@ -15,6 +15,8 @@ function update(target, next) {
   });
   window.htmx.process(target);
   clocks();
+  bulk();
+  if (target.id === "stream-list" && !target.children.length) location.reload();
   announce();
 }
 
@@ -32,6 +34,7 @@ document.addEventListener("htmx:wsBeforeMessage", (event) => {
   event.preventDefault();
   const template = document.createElement("template");
   template.innerHTML = event.detail.message;
+  if (template.content.querySelector("[data-list-changed]")) followList();
   for (const next of [...template.content.children]) {
     const target = next.id && document.getElementById(next.id);
     if (target) update(target, next);
@@ -78,8 +81,19 @@ clocks();
 let connected = false;
 let poll = null;
 
+let listChanged = false;
+
 function ask() {
-  if (!document.hidden) window.htmx.ajax("GET", live.dataset.poll, { source: live, swap: "none", target: live });
+  const address = live.dataset.poll;
+  if (address && !document.hidden) window.htmx.ajax("GET", address, { source: live, swap: "none", target: live });
+}
+
+// Streams came or went; in the background it waits until somebody looks. Where no list is yet, it is another page.
+function followList() {
+  listChanged = document.hidden;
+  if (listChanged) return;
+  if (document.getElementById("stream-list")) ask();
+  else location.reload();
 }
 
 function polling(on) {
@@ -99,7 +113,10 @@ if (live) {
     if (!poll) polling(true);
   });
   setTimeout(() => { if (!connected && !poll) polling(true); }, SETTLE_MS);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && !connected) ask(); });
+  document.addEventListener("visibilitychange", () => { 
+    if (listChanged) followList();
+    else if (!connected) ask();
+  });
 }
 
 // ---------------------------------------------------------------------------------------------- ticking rows

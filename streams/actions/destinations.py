@@ -23,24 +23,18 @@ def save_destination(
     """Creates a destination, or changes one; streams on air follow at once."""
     owner = User.objects.select_for_update().get(pk=owner.pk)
     clean = rules.check_destination(spec, has_key=destination is not None)
-    row = destination or Destination(owner=owner)
+    # Read again under the lock: a key somebody else stored meanwhile must stay.
+    row = Destination.objects.get(pk=destination.pk) if destination else Destination(owner=owner)
     verb = "change" if destination else "create"
     row.platform, row.name, row.url = clean.platform, clean.name, clean.url
     if clean.key:
         row.set_key(clean.key)
-    _save(row)
+    row.save()
     for stream in _on_air_with(row):
         rules.check_keys_free(stream, [row])
         commanding.update_after_commit(stream)
     audit.record(actor, verb, row, key_changed=bool(clean.key))
     return row
-
-
-def _save(row: Destination) -> None:
-    if row._state.adding:
-        row.save()
-    else:
-        row.save(update_fields=["platform", "name", "url", "sealed_key", "updated_at"])
 
 
 @transaction.atomic

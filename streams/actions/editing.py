@@ -23,7 +23,7 @@ def create(owner: User, spec: StreamSpec, actor: User | None = None) -> Stream:
     _set_playlist(stream, clean.file_ids)
     _set_outputs(stream, clean.outputs)
     audit.record(actor or owner, "create", stream)
-    progress.poke(stream.pk, stream.owner_id)
+    progress.poke_list(stream.owner_id)
     return stream
 
 
@@ -59,7 +59,7 @@ def duplicate(stream: Stream, actor: User | None) -> Stream:
     _set_playlist(copy, spec.file_ids)
     _set_outputs(copy, spec.outputs)
     audit.record(actor, "duplicate", copy, of=stream.pk)
-    progress.poke(copy.pk, copy.owner_id)
+    progress.poke_list(copy.owner_id)
     return copy
 
 
@@ -71,6 +71,7 @@ def delete(stream: Stream, actor: User | None) -> None:
         raise WrongState(_("«%(title)s» is on air. Stop it before you delete it.") % {"title": current.title})
     audit.record(actor, "delete", current)
     progress.poke(current.pk, current.owner_id)
+    progress.poke_list(current.owner_id)
     current.delete()
 
 

@@ -7,18 +7,34 @@ from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.models import Session
+from django.test import Client
 from django.utils import timezone
 
+from accounts.models import User
 from streams import actions, pages, progress
-from streams.consumers import NOT_FOUND, PageConsumer
+from streams.consumers import NOT_FOUND, SIGNED_OUT, PageConsumer
 from streams.inbox import Inbox
 from streams.models import Stream
 from streams.sockets import websocket_urlpatterns
 from streams.tests import build
 
 pytestmark = pytest.mark.django_db(transaction=True)
-application = URLRouter(websocket_urlpatterns)
 LIMIT_S = 20.0
+router = URLRouter(websocket_urlpatterns)
+
+
+async def application(scope, receive, send):
+    """The sockets, for somebody who has signed in (as AuthMiddlewareStack would find)."""
+    await router({**scope, "session": await session_of(scope["user"])}, receive, send)
+
+
+@database_sync_to_async
+def session_of(user):
+    client = Client()
+    if user.is_authenticated:
+        client.force_login(user)
+    return client.session
 
 
 def socket(path, user):
@@ -58,6 +74,42 @@ async def test_the_owner_and_an_operator_may_look_others_may_not(quick):
 async def test_a_stream_that_is_not_there_is_not_found(quick):
     alice, *_ = await people_and_stream()
     assert await socket("/ws/stream/999999", alice).connect() == (False, NOT_FOUND)
+
+
+@pytest.mark.parametrize("path", ["/ws/stream/abc", "/ws/stream/-1", "/ws/stream/", "/ws/nothing", "/ws/stream/1/x"])
+async def test_an_address_that_is_none_is_not_found(path):
+    alice, *_ = await people_and_stream()
+    assert await socket(path, alice).connect() == (False, NOT_FOUND)
+
+
+@database_sync_to_async
+def switch_off(user):
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+@database_sync_to_async
+def change_password(user):
+    user.set_password("another")
+    user.save(update_fields=["password"])
+
+
+@database_sync_to_async
+def end_sessions(_user):
+    Session.objects.all().delete()
+
+
+@pytest.mark.parametrize("end", [switch_off, change_password, end_sessions])
+@pytest.mark.parametrize("path", ["/ws/stream/{}", "/ws/streams"])
+async def test_a_page_hears_nothing_more_once_its_user_is_out(quick, path, end):
+    alice, _, _, stream = await people_and_stream()
+    page = socket(path.format(stream.pk), alice)
+    await page.connect()
+    await poke(stream)
+    await page.receive_from(timeout=3)
+    await end(alice)
+    await poke(stream, urgent=True)
+    assert (await page.receive_output(timeout=3)) == {"type": "websocket.close", "code": SIGNED_OUT}
+    await page.disconnect()
 
 
 async def test_nobody_has_no_list(quick):
@@ -181,6 +233,19 @@ async def test_the_list_is_sent_the_rows_that_changed(quick):
     assert f'id="stream-row-{stream.pk}"' in html
     assert "starting" in html
     assert "Bobs channel" not in html
+    await page.disconnect()
+
+
+async def test_the_list_is_told_of_streams_that_come_and_go(quick):
+    alice, bob, _, stream = await people_and_stream()
+    page = socket("/ws/streams", alice)
+    await page.connect()
+    await database_sync_to_async(actions.duplicate)(await database_sync_to_async(build.stream)(bob), bob)
+    assert await page.receive_nothing(timeout=0.4)
+    await database_sync_to_async(actions.duplicate)(stream, alice)
+    assert "data-list-changed" in await page.receive_from(timeout=3)
+    await database_sync_to_async(actions.delete)(stream, alice)
+    assert "data-list-changed" in await page.receive_from(timeout=3)
     await page.disconnect()
 
 

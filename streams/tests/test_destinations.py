@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from agent.protocol import UpdateStream
@@ -92,6 +94,14 @@ def test_the_key_is_sealed_kept_and_never_shown(alice):
     assert actions.reveal_key(row, alice) == "abcd-1234"
     assert alice.audit_entries.first().verb == "reveal key"
     assert not any("abcd" in str(entry.details) for entry in alice.audit_entries.all())
+
+
+def test_a_key_stored_since_the_page_was_read_stays(alice):
+    row = actions.save_destination(alice, GOOD, alice)
+    stale = Destination.objects.get(pk=row.pk)
+    actions.save_destination(alice, replace(GOOD, key="efgh-5678"), alice, row)
+    actions.save_destination(alice, replace(GOOD, name="New name", key=None), alice, stale)
+    assert Destination.objects.get(pk=row.pk).key() == "efgh-5678"
 
 
 def test_a_new_key_reaches_the_streams_on_air(stream, alice, vps, ear, django_capture_on_commit_callbacks):

@@ -1,7 +1,4 @@
-from datetime import timedelta
-
 import pytest
-from django.utils import timezone
 
 from streams import lifecycle
 from streams.errors import WrongState
@@ -87,14 +84,6 @@ def test_a_failure_is_kept_in_words_until_the_next_start(stream, vps):
     build.starting_run(stream, vps)
     stream.refresh_from_db()
     assert stream.failure_reason == ""
-
-
-def test_overdue_is_a_matter_of_the_state_and_the_last_sign_of_life():
-    now = timezone.now()
-    for status, limit in TIMEOUTS.items():
-        assert not lifecycle.is_overdue(status, now - limit, now)
-        assert lifecycle.is_overdue(status, now - limit - timedelta(seconds=1), now)
-    assert not lifecycle.is_overdue(Status.ERROR, now - timedelta(days=9), now)
 
 
 @pytest.mark.postgres

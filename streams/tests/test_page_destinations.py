@@ -122,4 +122,4 @@ def test_delete_is_refused_while_a_stream_on_air_uses_it(place, alice, vps):
 
 def test_every_platform_is_described_and_its_servers_are_good():
     assert {known.platform for known in platforms.KNOWN} == set(Platform)
-    assert [url for url in platforms.default_urls() if url_problem(url)] == []
+    assert [each.url for known in platforms.KNOWN for each in known.ingests if url_problem(each.url)] == []

@@ -88,6 +88,14 @@ def test_pages_of_fifty(alice):
     assert len(browser(alice).get(URL, {"page": 2}).context["rows"]) == 10
 
 
+def test_an_open_list_takes_what_came_meanwhile(alice):
+    build.stream(alice, title="New one")
+    part = browser(alice).get(reverse("streams:rows")).content.decode()
+    assert 'id="stream-list" hx-swap-oob="true"' in part
+    assert "New one" in part
+    assert 'All <span class="num">1</span>' in part
+
+
 # ------------------------------------------------------------------------------------------------ bulk
 
 
@@ -115,7 +123,16 @@ def test_bulk_stop(alice, vps):
     one, two = build.stream(alice), build.stream(alice)
     build.running(one, vps)
     build.running(two, vps)
-    assert said(bulk(alice, "stop", one, two)) == ["2 streams are stopping."]
+    asked = bulk(alice, "stop", one, two)
+    assert "Stop 2 streams?" in asked.content.decode()
+    assert Stream.objects.filter(status=Status.STREAMING).count() == 2
+    form = asked.context["form"].initial | {"confirmed": "1"}
+    answer = browser(alice).post(reverse("streams:bulk"), form, follow=True)
+    assert said(answer) == ["2 streams are stopping."]
+
+
+def test_bulk_stop_of_what_is_off_air_asks_nothing(alice):
+    assert "off air" in said(bulk(alice, "stop", build.stream(alice)))[0]
 
 
 def test_bulk_leaves_strangers_alone(alice, bob):

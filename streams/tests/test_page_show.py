@@ -9,6 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from agent.protocol import DestinationState
+from streams import actions, lifecycle
+from streams.lifecycle import Event
 from streams.models import Progress, Run, Status, Stream
 from streams.tests import build
 from streams.tests.pages import assert_login_wanted, browser
@@ -133,3 +135,29 @@ def test_a_report_of_an_unknown_item_does_no_harm(stream, alice, vps):
     report = build.report(run, item_id=10**9, next_item_ids=(1, 2), run_id=str(uuid.uuid4()))
     Run.objects.filter(pk=run.pk).update(report=asdict(report))
     assert browser(alice).get(url(stream)).status_code == 200
+
+
+@override_settings(DEMO_PLATFORM_URL="http://127.0.0.1:9999")
+def test_on_air_it_leads_to_the_demo_platform_in_a_new_tab(stream, alice, vps):
+    watch = 'href="http://127.0.0.1:9999" target="_blank" rel="noopener"'
+    client = browser(alice)
+    assert watch not in client.get(url(stream)).content.decode()
+    on_air(stream, vps)
+    assert watch in client.get(url(stream)).content.decode()
+    assert watch in client.get(url(stream, "fragments")).content.decode()
+
+
+def test_while_stopping_destinations_show_nothing_of_before(stream, alice, vps):
+    on_air(stream, vps)
+    actions.stop(Stream.objects.get(pk=stream.pk), alice)
+    page = browser(alice).get(url(stream)).content.decode()
+    for words in ["Wrong key.", "2.9 Mbit/s", "since "]:
+        assert words not in page.partition('id="stream-destinations"')[2].partition("</section>")[0]
+
+
+def test_a_stop_is_said_once(stream, alice, vps):
+    run = on_air(stream, vps)
+    actions.stop(Stream.objects.get(pk=stream.pk), alice)
+    lifecycle.fire(stream.pk, Event.STOPPED, run_id=run.pk, message="stopped")
+    page = browser(alice).get(url(stream)).content.decode()
+    assert page.count(">stopped<") == 1

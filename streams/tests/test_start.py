@@ -1,15 +1,17 @@
 import json
+from dataclasses import replace
 
 import pytest
 import redis
 from django.conf import settings
+from django.utils import timezone
 
 from agent.protocol import StartStream, UpdateStream
 from fleet import commands
 from fleet.models import Vps
 from fleet.slots import held
 from media_library.models import FileStatus, VideoFile
-from streams import actions, starting
+from streams import actions, commanding, starting
 from streams.errors import KeyInUse, NotReady, OverLimit, WrongState
 from streams.models import EndReason, Progress, Run, Status, Stream, StreamDestination, Transition
 from streams.tests import build
@@ -218,6 +220,16 @@ def test_a_change_before_the_command_is_in_the_command(stream, alice, vps, ear, 
     [command] = ear.heard()
     assert not isinstance(command, UpdateStream)
     assert command.config.push_urls[0].enabled is False
+
+
+def test_a_change_after_the_run_was_read_is_in_the_command(stream, alice, vps, ear):
+    run = build.starting_run(stream, vps)
+    actions.edit(stream, replace(actions.editing.spec_of(stream), loop=False, order="random"), alice)
+    commanding.send_start(run, timezone.now())
+    config = ear.heard()[0].config
+    assert (config.loop, config.order) == (False, "random")
+    run.refresh_from_db()
+    assert run.fingerprint == config.fingerprint
 
 
 @pytest.mark.postgres

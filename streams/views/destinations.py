@@ -12,13 +12,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from streams import access, actions, platforms
-from streams.errors import Invalid, Refused
-from streams.forms import DestinationForm
-from streams.models import Destination, Status
+from streams.errors import Refused
+from streams.forms import DestinationForm, show_refusal
+from streams.models import ON_AIR, Destination
 from streams.spec import DestinationSpec
 from streams.views.requests import Request
 
-_ON_AIR = Q(outputs__enabled=True, outputs__stream__status__in=[Status.STARTING, Status.STREAMING, Status.STOPPING])
+_ON_AIR = Q(outputs__enabled=True, outputs__stream__status__in=ON_AIR)
 
 
 @login_required
@@ -80,15 +80,9 @@ def _edit(request: Request, destination: Destination | None) -> HttpResponse:
         try:
             saved = actions.save_destination(request.user, spec_of(form), request.user, destination)
         except Refused as refusal:
-            _show(form, refusal)
+            show_refusal(form, refusal)
         else:
             messages.success(request, _("Destination «%s» saved.") % saved.name)
             return redirect("streams:destinations")
     context = {"form": form, "destination": destination, "platforms": platforms.KNOWN}
     return render(request, "streams/destination_edit.html", context)
-
-
-def _show(form: DestinationForm, refusal: Refused) -> None:
-    fields = refusal.fields if isinstance(refusal, Invalid) else {"__all__": str(refusal)}
-    for name, words in fields.items():
-        form.add_error(name if name in form.fields else None, words)

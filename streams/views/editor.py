@@ -21,15 +21,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts.models import User
 from media_library.models import FileStatus, VideoFile
 from streams import access, actions, platforms, playlist
-from streams.errors import Invalid, Refused
-from streams.forms import DestinationForm, StreamForm, ids, stored, typed
+from streams.errors import Refused
+from streams.forms import DestinationForm, StreamForm, ids, show_refusal, stored, typed
 from streams.models import Destination, Platform, Stream
 from streams.spec import OutputSpec, StreamSpec
 from streams.views.destinations import spec_of
 from streams.views.requests import Request
 
 PICKER_SIZE: Final = 24
-_FIELD_OF_SPEC: Final = {"destinations": "outputs", "files": "playlist"}
 
 
 @login_required
@@ -169,14 +168,6 @@ def _leave(request: Request, stream: Stream, *, and_start: bool) -> HttpResponse
     else:
         messages.success(request, _("Stream «%s» saved.") % stream.title)
     return redirect("streams:show", stream.pk)
-
-
-def show_refusal(form: StreamForm | DestinationForm, refusal: Refused) -> None:
-    """Puts the words beside the field they are about."""
-    fields = refusal.fields if isinstance(refusal, Invalid) else {"__all__": str(refusal)}
-    for name, words in fields.items():
-        name = _FIELD_OF_SPEC.get(name, name)
-        form.add_error(name if name in form.fields else None, words)
 
 
 def _page(

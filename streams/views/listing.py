@@ -10,17 +10,20 @@ from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
+from kit.redirects import back
 from media_library.models import VideoFile
 from streams import actions, pages
 from streams.errors import Refused
-from streams.forms import FilterForm, ids
+from streams.forms import ConfirmedForm, FilterForm, ids
 from streams.models import Stream
-from streams.views.requests import Request, back
+from streams.views.requests import Request
 
 PAGE_SIZE: Final = 50
 
@@ -37,19 +40,25 @@ def index(request: Request) -> HttpResponse:
 @login_required
 @require_GET
 def rows(request: Request) -> HttpResponse:
-    """The same rows for a page whose socket is gone."""
-    return render(request, "streams/fragments/rows.html", {**_context(request), "oob": True})
+    """The list anew, for a page whose socket is gone or that was told of streams that came or went."""
+    return render(request, "streams/fragments/list_part.html", _context(request))
 
 
 @login_required
 @require_POST
 def bulk(request: Request) -> HttpResponse:
-    """Starts or stops what is ticked; each for itself, and what was refused is said with its reason."""
+    """Starts or stops what is ticked; each for itself, and what was refused is said with its reason.
+
+    Stopping asks first: one tick in the wrong row takes another channel off air.
+    """
     verb = {"start": actions.start, "stop": actions.stop}.get(request.POST.get("do", ""))
     chosen = Stream.objects.of(request.user).filter(pk__in=ids(request.POST.getlist("stream")))[:PAGE_SIZE]
     if verb is None or not chosen:
         messages.warning(request, _("Tick the streams first."))
-        return back(request)
+        return back(request, "streams:list")
+    on_air = [stream for stream in chosen if not stream.state.is_resting]
+    if verb is actions.stop and on_air and "confirmed" not in request.POST:
+        return render(request, "confirm.html", _question(request, on_air))
     done = 0
     for stream in chosen:
         try:
@@ -58,7 +67,21 @@ def bulk(request: Request) -> HttpResponse:
         except Refused as refusal:
             messages.error(request, f"«{stream.title}»: {refusal}")
     _say(request, done, starting=verb is actions.start)
-    return back(request)
+    return back(request, "streams:list")
+
+
+def _question(request: Request, on_air: list[Stream]) -> dict[str, Any]:
+    number = len(on_air)
+    title = ngettext("Stop %(n)d stream?", "Stop %(n)d streams?", number) % {"n": number}
+    titles = get_text_list([f"«{stream.title}»" for stream in on_air], _("and"))
+    carried = {"do": "stop", "stream": [stream.pk for stream in on_air], "next": request.POST.get("next", "")}
+    return {
+        "title": title,
+        "text": _("They go off air at all their destinations: %s.") % titles,
+        "action": _("Stop"),
+        "back": reverse("streams:list"),
+        "form": ConfirmedForm(initial=carried),
+    }
 
 
 def _say(request: Request, done: int, *, starting: bool) -> None:

@@ -14,11 +14,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from kit.redirects import back
 from streams import access, actions, pages
 from streams.errors import Refused
 from streams.hanging import force_stop_hanging
 from streams.models import Stream
-from streams.views.requests import Request, back
+from streams.views.requests import Request
 
 
 @login_required
@@ -106,7 +107,7 @@ def _done(request: Request, stream: Stream, verb: Callable[[], object]) -> HttpR
     except Refused as refusal:
         messages.error(request, str(refusal))
     if not request.htmx:
-        return back(request)
+        return back(request, "streams:list")
     fresh = access.stream_of(request.user, stream.pk)
     now = timezone.now()
     html = pages.rows_html([fresh], now) if "row" in request.GET else pages.show_html(fresh, now)

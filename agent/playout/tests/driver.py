@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .servers import ROOM, wait_until
+from lab.processes import ROOM, wait_until
 
 ROOT = Path(__file__).parents[3]
 
@@ -132,10 +132,10 @@ class RunningPlayout:
         raise AssertionError(f"not seen: {seen[-1:]}")
 
     def wait_for_state(self, number: int, state: str, limit_s: float = 10) -> None:
-        wait_until(lambda: self.state(number) == state, limit_s, f"destination {number} being {state}")
+        wait_until(lambda: self.state(number) == state, f"destination {number} being {state}", limit_s * ROOM)
 
     def wait_for_item(self, item_id: int, limit_s: float = 10) -> None:
-        wait_until(lambda: self.status()["item_id"] == item_id, limit_s, f"item {item_id}")
+        wait_until(lambda: self.status()["item_id"] == item_id, f"item {item_id}", limit_s * ROOM)
 
     def exit(self, limit_s: float = 10) -> dict[str, Any]:
         self.process.wait(limit_s * ROOM)

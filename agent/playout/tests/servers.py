@@ -9,12 +9,14 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
+
+from lab.ports import free_port, wait_open
+from lab.processes import wait_until
 
 NGINX = "/usr/sbin/nginx"
 RTMP_MODULE = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
@@ -31,30 +33,6 @@ rtmp {{ access_log off; server {{
   }}
 }} }}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-ROOM: Final = 4.0
-"""Limits of time are held with this much room: the machine is shared, and what breaks a promise breaks it by far."""
-
-
-def wait_until(condition: Callable[[], object], limit_s: float = 10.0, what: str = "the condition") -> None:
-    """Returns as soon as the condition holds. Raises TimeoutError."""
-    end = time.monotonic() + limit_s * ROOM
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what} did not come about within {limit_s * ROOM} s")
-        time.sleep(0.02)
-
-
-def accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class NginxRtmp:
@@ -95,7 +73,7 @@ class NginxRtmp:
     def start(self) -> None:
         command = [NGINX, "-p", str(self.root), "-c", str(self.root / "nginx.conf"), "-e", "stderr"]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        wait_until(lambda: accepts(self.port), what="nginx listening")
+        wait_open(self.port)
 
     def stop(self) -> None:
         """At once, as a killed server goes."""
@@ -121,7 +99,7 @@ def ffmpeg_listener(out: Path) -> Iterator[str]:
     command = ["ffmpeg", "-v", "error", "-nostdin", "-listen", "1", "-i", f"{url}/key"]
     process = subprocess.Popen([*command, "-c", "copy", "-f", "flv", "-y", str(out)])
     try:
-        wait_until(lambda: _listening(port), what="FFmpeg listening")
+        wait_until(lambda: _listening(port), "FFmpeg listens")
         yield url
         process.wait(10)
     finally:

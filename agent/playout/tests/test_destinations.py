@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from agent.playout.flv import VIDEO
+from lab.ports import free_port
+from lab.processes import ROOM, wait_until
 
 from . import recordings
 from .clips import clip
 from .driver import RunningPlayout, destination, items
-from .servers import NginxRtmp, black_hole, free_port, tcp_server, wait_until
+from .servers import NginxRtmp, black_hole, tcp_server
 
 
 @pytest.fixture
@@ -63,7 +65,9 @@ def test_a_refused_connection_is_named_and_retried(server: NginxRtmp, tmp_path: 
 def test_a_key_in_use_is_refused_and_not_hammered(server: NginxRtmp, tmp_path: Path) -> None:
     places = [destination(1, server.url, "same"), destination(2, server.url, "same")]
     with RunningPlayout(tmp_path, items(clip()), places) as playout:
-        wait_until(lambda: sorted((playout.state(1), playout.state(2))) == ["live", "refused"], 5)
+        wait_until(
+            lambda: sorted((playout.state(1), playout.state(2))) == ["live", "refused"], "one live, one refused", 5
+        )
         refused = next(each for each in playout.status()["destinations"] if each["state"] == "refused")
         assert "BadName" in refused["reason"]
     assert server.log().count("already publishing") + server.log().count("Already publishing") <= 2
@@ -91,7 +95,7 @@ def test_a_name_that_does_not_resolve_is_named(server: NginxRtmp, tmp_path: Path
     places = [destination(1, server.url), destination(2, "rtmp://no-such-host.invalid/live")]
     with RunningPlayout(tmp_path, items(clip()), places) as playout:
         playout.wait_for_state(1, "live", 4)
-        wait_until(lambda: "cannot be resolved" in (playout.destination(2)["reason"] or ""), 12)
+        wait_until(lambda: "cannot be resolved" in (playout.destination(2)["reason"] or ""), "the reason", 12 * ROOM)
     _undisturbed(server)
 
 
@@ -125,7 +129,9 @@ def test_a_reader_that_stops_reading_drops_and_disturbs_nobody(tmp_path: Path) -
             with RunningPlayout(tmp_path, items(clip(seconds=3)), places) as playout:
                 playout.wait_for_state(2, "live", 4)
                 stuck.set()
-                wait_until(lambda: "has taken no data" in (playout.destination(2)["reason"] or ""), 25)
+                wait_until(
+                    lambda: "has taken no data" in (playout.destination(2)["reason"] or ""), "the reason", 25 * ROOM
+                )
                 assert playout.state(1) == "live"
         _undisturbed(server)
 
@@ -153,7 +159,7 @@ def test_reload_adds_removes_disables_and_rekeys_without_touching_others(server:
         playout.reload(destinations=[first, destination(2, server.url)])
         playout.wait_for_state(2, "live", 4)
         playout.reload(destinations=[first, destination(2, server.url, "another")])
-        wait_until(lambda: server.recordings_of("another"), 4, "the new key publishing")
+        wait_until(lambda: server.recordings_of("another"), "the new key publishing")
         playout.wait_for_state(2, "live", 4)
         playout.reload(destinations=[first, destination(2, server.url, "another", enabled=False)])
         assert playout.state(2) == "disabled"

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from agent.playout.flv import VIDEO
+from lab.processes import ROOM, wait_until
 
 from . import recordings
 from .clips import clip
 from .driver import RunningPlayout, destination, item, items
-from .servers import ROOM, NginxRtmp, wait_until
+from .servers import NginxRtmp
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_stop_unpublishes_and_ends_within_a_second(server: NginxRtmp, place: dic
             playout.process.send_signal(signal.SIGTERM)
         end = playout.exit()
         took = time.monotonic() - before
-        wait_until(lambda: server.log().count("deleteStream") > deletions)
+        wait_until(lambda: server.log().count("deleteStream") > deletions, "deleteStream")
     assert (end["code"], end["reason"], end["status"]["phase"]) == (0, "stopped", "ended")
     assert playout.process.returncode == 0
     assert took < 1 * ROOM
@@ -65,7 +66,7 @@ def test_next_and_jump_change_the_item_and_keep_the_connection(server: NginxRtmp
         playout.wait_for_item(2, 1)
         assert playout.order("jump", item_id=4) == {"ok": True}
         playout.wait_for_item(4, 1)
-        wait_until(lambda: playout.status()["position_s"] > 1)
+        wait_until(lambda: playout.status()["position_s"] > 1, "a second played")
     got = _recorded(server, place)
     assert min(got.gaps(VIDEO)) >= 0
     assert max(got.gaps(VIDEO)) <= 150
@@ -86,9 +87,9 @@ def test_removing_everything_waits_and_new_items_play(server: NginxRtmp, place: 
     with RunningPlayout(tmp_path, items(LONG[0]), [place]) as playout:
         playout.wait_for_state(1, "live")
         playout.reload(items=[])
-        wait_until(lambda: playout.status()["phase"] == "waiting", 3)
+        wait_until(lambda: playout.status()["phase"] == "waiting", "waiting")
         playout.reload(items=items(LONG[1]))
-        wait_until(lambda: playout.status()["phase"] == "playing", 2)
+        wait_until(lambda: playout.status()["phase"] == "playing", "playing")
         assert playout.destination(1)["reconnects"] == 0
     assert min(_recorded(server, place).gaps(VIDEO)) >= 0
 
@@ -99,7 +100,7 @@ def test_items_play_as_they_become_ready(place: dict, tmp_path: Path) -> None:
         assert playout.status()["phase"] == "waiting"
         assert playout.order("jump", item_id=1)["ok"] is False
         playout.reload(items=[item(1, LONG[0])])
-        wait_until(lambda: playout.status()["phase"] == "playing", 3)
+        wait_until(lambda: playout.status()["phase"] == "playing", "playing")
 
 
 def test_a_growing_file_plays_while_it_grows_and_to_its_end(server: NginxRtmp, place: dict, tmp_path: Path) -> None:
@@ -107,11 +108,11 @@ def test_a_growing_file_plays_while_it_grows_and_to_its_end(server: NginxRtmp, p
     growing.write_bytes(data[: len(data) // 2])
     entry = item(1, growing, complete=False)
     with RunningPlayout(tmp_path, [entry], [place], loop=False) as playout:
-        wait_until(lambda: playout.status()["position_s"] > 1)
-        wait_until(lambda: playout.status()["phase"] == "waiting", 5, "the half being over")
+        wait_until(lambda: playout.status()["position_s"] > 1, "a second played")
+        wait_until(lambda: playout.status()["phase"] == "waiting", "the half being over")
         with growing.open("ab") as file:
             file.write(data[len(data) // 2 :])
-        wait_until(lambda: playout.status()["position_s"] > 2.5)
+        wait_until(lambda: playout.status()["position_s"] > 2.5, "the rest played")
         assert playout.status()["items_played"] == 0
         playout.reload(items=[entry | {"complete": True}])
         assert playout.exit()["reason"] == "finished"
@@ -234,7 +235,10 @@ def test_the_key_is_nowhere_to_be_read(server: NginxRtmp, tmp_path: Path) -> Non
     places = [destination(1, server.url, canary), destination(2, server.url, canary + "?auth=x")]
     places.append(destination(3, "rtmp://127.0.0.1:1/live", canary))
     with RunningPlayout(tmp_path, items(*LONG), places) as playout:
-        wait_until(lambda: playout.state(3) == "reconnecting" and "refused" in (playout.state(1), playout.state(2)))
+        wait_until(
+            lambda: playout.state(3) == "reconnecting" and "refused" in (playout.state(1), playout.state(2)),
+            "the states",
+        )
         process = Path(f"/proc/{playout.process.pid}")
         shown = [process.joinpath(name).read_bytes() for name in ("cmdline", "environ")]
         shown.append(json.dumps(playout.status()).encode())

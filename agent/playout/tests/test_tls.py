@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.processes import wait_until
+
 from .clips import clip
 from .driver import RunningPlayout, destination, items
-from .servers import NginxRtmp, tcp_server, wait_until
+from .servers import NginxRtmp, tcp_server
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def test_a_trusted_certificate_is_published_to(rtmps: tuple[NginxRtmp, int], cer
         playout.wait_for_state(1, "live")
         playout.order("stop")
         assert playout.exit(2)["reason"] == "stopped"
-    wait_until(lambda: server.recordings_of("key1"))
+    wait_until(lambda: server.recordings_of("key1"), "a recording")
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,20 @@
-"""A real Daphne with a database of its own, that can be killed and started again."""
+"""A real Daphne with a database of its own, that can be killed and started again: the web process alone."""
 
 from __future__ import annotations
 
 import base64
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import requests
 
-ROOT = Path(__file__).resolve().parents[2]
+from lab.ports import free_port
+from lab.processes import wait_until
+from lab.product import ROOT
+
 SETUP = """
 import django; django.setup()
 from django.contrib.sessions.backends.db import SessionStore
@@ -33,9 +34,7 @@ class WebServer:
     """Daphne on a free loopback port with everything it writes under `home`."""
 
     def __init__(self, home: Path, redis_url: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.home = home
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
@@ -68,13 +67,11 @@ class WebServer:
         self.process = subprocess.Popen(
             [*command, "-v", "0", "ezstream.asgi:application"], env=self.environment, cwd=ROOT
         )
-        deadline = time.monotonic() + limit_s
-        while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("Daphne did not start")
-            time.sleep(0.05)
+        wait_until(self._answers, "Daphne answers", limit_s)
 
     def _answers(self) -> bool:
+        if self.process is None or self.process.poll() is not None:
+            raise ChildProcessError("Daphne ended while it started")
         try:
             return requests.get(self.url + "/library/", timeout=2, allow_redirects=False).status_code < 500
         except requests.ConnectionError:
@@ -99,7 +96,9 @@ class WebServer:
 
     def memory_mb(self) -> float:
         """Resident memory of the web process, in MB of 10^6 bytes; the highest it ever was."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()  # type: ignore[union-attr]
+        if self.process is None:
+            raise ProcessLookupError("Daphne is not running")
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
         peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
         return int(peak.split()[1]) * 1024 / 1e6
 
@@ -126,6 +125,6 @@ class Browser(requests.Session):
         answer.raise_for_status()
         return int(answer.headers["Upload-Offset"])
 
-    def chunk(self, url: str, offset: int, data: object) -> requests.Response:
+    def chunk(self, url: str, offset: int, data: bytes) -> requests.Response:
         headers = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
         return self.patch(url, data=data, headers=headers, timeout=60)
