@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -173,6 +173,16 @@ class SignIn(models.Model):
         return browser_name(self.user_agent)
 
 
+_DONE: Final = {
+    "cancel upload": _("Cancelled the upload of"), "change": _("Changed"), "change account": _("Changed the account"),
+    "change password": _("Changed the password"), "create": _("Created"), "delete": _("Deleted"),
+    "disable": _("Switched off"), "duplicate": _("Copied to"), "enable": _("Switched on"),
+    "force stop": _("Force-stopped"), "log in": _("Signed in"), "log out": _("Signed out"), "refresh": _("Read again"),
+    "register": _("Registered"), "rename": _("Renamed"), "reveal key": _("Looked at the key of"),
+    "start": _("Started"), "stop": _("Stopped"), "upload": _("Uploaded"),
+}  # fmt: skip
+
+
 class AuditEntry(models.Model):
     """Who did what to which object, from where. Written by `accounts.audit.record`, never changed."""
 
@@ -196,3 +206,8 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_email} {self.verb} {self.target_type} {self.target_id}"
+
+    @property
+    def done(self) -> str:
+        """What was done, to be read before the object's name."""
+        return str(_DONE.get(self.verb, self.verb.capitalize()))

@@ -31,6 +31,8 @@ class Config:
     cache_bytes: int = DEFAULT_CACHE_BYTES
     ffmpeg: str = "ffmpeg"
     max_streams: int | None = None
+    reach_private: bool = False
+    """Development only: loopback and private addresses are destinations too."""
     on_exit: str = "handover"
     """`handover`: playouts stay on air for the next agent; `stop`: they end with this one."""
 
@@ -54,6 +56,7 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         cache_bytes=_read(environ, "EZSTREAM_CACHE_BYTES", _positive, DEFAULT_CACHE_BYTES),
         ffmpeg=_read(environ, "EZSTREAM_FFMPEG", str, "ffmpeg"),
         max_streams=_read(environ, "EZSTREAM_MAX_STREAMS", _positive, None),
+        reach_private=_read(environ, "EZSTREAM_ALLOW_PRIVATE_DESTINATIONS", _flag, False),
         on_exit=_read(environ, "EZSTREAM_ON_EXIT", _exit_mode, "handover"),
     )
 
@@ -87,6 +90,12 @@ def _positive(raw: str) -> int:
     if not (raw.isascii() and raw.isdigit() and int(raw) > 0):
         raise ValueError("must be a whole number above 0")
     return int(raw)
+
+
+def _flag(raw: str) -> bool:
+    if raw not in ("0", "1"):
+        raise ValueError("must be 0 or 1")
+    return raw == "1"
 
 
 def _directory(raw: str) -> Path:

@@ -178,6 +178,10 @@ class Core:
         self._supervisor.bury(action.run_id)
         self._redactor.forget(action.run_id)
 
+    def _write_plan(self, action: actions.WritePlan) -> None:
+        plan = action.plan | {"reach_private": self._config.reach_private}
+        self._supervisor.write_plan(action.run_id, plan)
+
     def _report(self, action: actions.Report) -> None:
         tail = tuple(map(self._redactor.clean, self._supervisor.tail(action.message.run_id)))
         self._link.publish(replace(action.message, log_tail=tail))
@@ -202,7 +206,7 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
     actions.Abandon: lambda core, do: core._obtainer.abandon(do.key),
     actions.Delete: lambda core, do: core._cache.delete(do.key),
     actions.Hold: Core._hold,
-    actions.WritePlan: lambda core, do: core._supervisor.write_plan(do.run_id, do.plan),
+    actions.WritePlan: Core._write_plan,
     actions.Spawn: lambda core, do: core._supervisor.spawn(do.stream_id, do.run_id, resume=do.resume),
     actions.AskNext: lambda core, do: core._supervisor.ask_next(do.run_id),
     actions.AskToStop: lambda core, do: core._supervisor.ask_to_stop(do.run_id),

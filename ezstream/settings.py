@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.TimeZoneMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "kit.redis_gone.RedisGoneMiddleware",
 ]
 ROOT_URLCONF = "ezstream.urls"
 ASGI_APPLICATION = "ezstream.asgi.application"
@@ -205,6 +206,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("vi", _("Vietnamese"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = USE_TZ = True
+FORMAT_MODULE_PATH = ["ezstream.formats"]
 TIME_ZONE = "UTC"
 
 # ------------------------------------------------------------------------------------------------ files

@@ -63,3 +63,8 @@ def unseal(token: str, context: str, keys: Keys) -> str:
         return AESGCM(keys[key_id]).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], context.encode()).decode()
     except (binascii.Error, InvalidTag, ValueError) as error:
         raise CannotOpenError("the sealed value does not open for this row") from error
+
+
+def is_newest(token: str, keys: Keys) -> bool:
+    """False when an older key than the first of FIELD_KEYS sealed it: seal it again, then that key may go."""
+    return token.partition(":")[0] == next(iter(keys))

@@ -53,8 +53,8 @@ def _run(args: argparse.Namespace) -> int:
     plan = Plan(
         home=args.var.resolve(),
         web_port=_port(args.port),
-        rtmp_port=free_port(len(APPS)),
-        platform_port=free_port(),
+        rtmp_port=_ports(args.port + 10, len(APPS)),
+        platform_port=_ports(args.port + 20),
         agents=args.agents,
         demo=not args.no_demo,
         echo=args.verbose,
@@ -81,11 +81,19 @@ def _arguments() -> argparse.Namespace:
 
 def _port(wanted: int) -> int:
     """The wanted port, or a free one when somebody has it."""
-    if not is_open(wanted):
-        return wanted
-    port = free_port()
-    print(f"Port {wanted} is taken: the pages are on port {port}.", flush=True)
+    port = _ports(wanted)
+    if port != wanted:
+        print(f"Port {wanted} is taken: the pages are on port {port}.", flush=True)
     return port
+
+
+def _ports(wanted: int, count: int = 1) -> int:
+    """The first of `count` ports in a row, the wanted ones when nobody has them.
+
+    The platform's stand beside the pages': destinations saved yesterday still lead there today.
+    """
+    taken = any(is_open(port) for port in range(wanted, wanted + count))
+    return free_port(count) if taken else wanted
 
 
 def _say(product: Product, seconds: float) -> None:

@@ -104,15 +104,22 @@ def _listener(home: Path, app: str, port: int, ffmpeg: str) -> list[str]:
     return [ffmpeg, "-hide_banner", "-nostdin", *source, "-c", "copy", *hls, str(home / "hls" / app / "live.m3u8")]
 
 
+_STATIC: Final = _HERE.parent / "static"
+FILES: Final = {
+    "/": (_HERE / "platform.html", "text/html; charset=utf-8"),
+    "/hls.js": (_STATIC / "vendor" / "hls.js" / "hls.min.js", "text/javascript"),
+    "/logo.svg": (_STATIC / "img" / "logo.svg", "image/svg+xml"),
+    "/tokens.css": (_STATIC / "css" / "tokens.css", "text/css"),
+}
+
+
 class Page(http.server.SimpleHTTPRequestHandler):
     """The watch page, the HLS files, the player's script and a list of what is live."""
 
     def do_GET(self) -> None:
         path = urllib.parse.urlparse(self.path).path
-        if path == "/":
-            self._send(_HERE / "platform.html", "text/html; charset=utf-8")
-        elif path == "/hls.js":
-            self._send(_HERE.parent / "static" / "vendor" / "hls.js" / "hls.min.js", "text/javascript")
+        if path in FILES:
+            self._send(*FILES[path])
         elif path == "/live.json":
             self._send_bytes(json.dumps(live(Path(self.directory))).encode(), "application/json")
         else:

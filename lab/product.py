@@ -150,8 +150,13 @@ class Product:
 
     def _start_control(self) -> None:
         self._python("listener", "manage.py", "stream_listen")
-        self._python("worker", "-m", "dramatiq", *("--processes", "1", "--threads", "4"), "ezstream.worker")
+        self._start_worker("worker", queue="default", threads=4)
+        self._start_worker("media", queue="media", threads=2)
         self._python("scheduler", "manage.py", "run_scheduler")
+
+    def _start_worker(self, name: str, queue: str, threads: int) -> None:
+        options = ["--processes", "1", "--threads", str(threads), "--queues", queue]
+        self._python(name, "-m", "dramatiq", "ezstream.worker", *options)
 
     def _start_agents(self) -> None:
         for number, vps_id in enumerate(self.facts["vps_ids"], start=1):
@@ -166,6 +171,7 @@ class Product:
             "EZSTREAM_TRUSTED_HOSTS": host,
             "EZSTREAM_PLAIN_HTTP_HOSTS": host,
             "EZSTREAM_FFMPEG": self.env["FFMPEG"],
+            "EZSTREAM_ALLOW_PRIVATE_DESTINATIONS": "1",
             "EZSTREAM_ON_EXIT": "stop",
         }
         return self._spawn(name, [PYTHON, "-m", "agent"], {"PATH": self.env["PATH"]} | env)

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from kit.actors import send_after_commit
-from kit.console import ReadOnlyAdmin
+from kit.console import ReadOnlyAdmin, pill
 from kit.templatetags.kit import clock, filesize
 from media_library import access, actions
 from media_library.actions.queue import processing_actor
@@ -21,12 +22,16 @@ from media_library.models import Deletion, FileStatus, Upload, VideoFile
 
 @admin.register(VideoFile)
 class VideoFileAdmin(ReadOnlyAdmin):
-    list_display = ["title", "owner", "status", "length", "resolution", "bytes", "created_at", "failure_reason"]
+    list_display = ["title", "owner", "state", "length", "resolution", "bytes", "created_at", "failure_reason"]
     list_select_related = ["owner"]
     list_filter = ["status", "disk", "video_codec", "created_at"]
     search_fields = ["title", "original_name", "stored_name", "owner__email"]
     date_hierarchy = "created_at"
     actions = ["process_again"]
+
+    @admin.display(description=_("status"), ordering="status")
+    def state(self, file: VideoFile) -> SafeString | str:
+        return pill(file.state)
 
     @admin.display(description=_("duration"), ordering="duration_s")
     def length(self, file: VideoFile) -> str:

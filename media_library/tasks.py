@@ -1,4 +1,7 @@
-"""Background jobs. Each may run twice: the actions behind them are idempotent."""
+"""Background jobs. Each may run twice: the actions behind them are idempotent.
+
+They have a queue and a worker of their own: a film takes minutes to read, and no Start may wait behind it.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,17 @@ import dramatiq
 from media_library import actions
 
 _HOUR_MS: Final = 3_600_000
+QUEUE: Final = "media"
 
 
-@dramatiq.actor(actor_name="library_give_up")
+@dramatiq.actor(actor_name="library_give_up", queue_name=QUEUE)
 def give_up(message: dict[str, Any], _retries: dict[str, Any]) -> None:
     actions.give_up(*message["args"])
 
 
 @dramatiq.actor(
     actor_name="library_process",
+    queue_name=QUEUE,
     time_limit=_HOUR_MS,
     max_retries=10,
     min_backoff=5_000,
@@ -28,6 +33,6 @@ def process(file_id: int) -> None:
     actions.process(file_id)
 
 
-@dramatiq.actor(actor_name="library_reload_facts", time_limit=600_000, max_retries=3)
+@dramatiq.actor(actor_name="library_reload_facts", queue_name=QUEUE, time_limit=600_000, max_retries=3)
 def reload_facts(file_id: int) -> None:
     actions.reload_facts(file_id)

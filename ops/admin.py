@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -17,10 +17,12 @@ from accounts.models import User
 from kit.console import ReadOnlyAdmin, verdict
 from kit.templatetags.kit import ago
 from media_library.errors import Refused as FileRefused
+from media_library.models import VideoFile
 from ops import people
 from ops.models import Job, Process
 from ops.processes import FRESH
 from streams.errors import Refused
+from streams.models import Destination, Stream
 
 admin.site.unregister(User)
 
@@ -31,7 +33,7 @@ class PeopleAdmin(OurUserAdmin):
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponseBase:
+    ) -> HttpResponse:
         user = self.get_object(request, object_id)
         try:
             if user is not None:
@@ -49,13 +51,8 @@ class PeopleAdmin(OurUserAdmin):
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """What goes with them, counted; nothing protects what the verb takes away in the right order."""
         users = list(objs)
-        related = ("streams", "video_files", "destinations")
-        counts = {
-            str(User._meta.get_field(name).related_model._meta.verbose_name_plural): sum(
-                getattr(user, name).count() for user in users
-            )
-            for name in related
-        }
+        held = (Stream, VideoFile, Destination)
+        counts = {str(kind._meta.verbose_name_plural): kind.objects.filter(owner__in=users).count() for kind in held}
         return [str(user) for user in users], counts, set(), []
 
 

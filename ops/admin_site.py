@@ -10,12 +10,22 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+_NAMES = {"django_dramatiq": _("Background jobs")}
+"""Apps that are not ours, called what they do."""
+
 
 class OperatorsSite(admin.AdminSite):
     site_header = "EZStream"
     site_title = "EZStream"
     index_title = _("Operators")
     index_template = "admin/home.html"
+    enable_nav_sidebar = False  # the tables need the width; the way around stands in the header
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        apps: list[Any] = super().get_app_list(request, app_label)
+        for app in apps:
+            app["name"] = _NAMES.get(app["app_label"], app["name"])
+        return apps
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         from ops import home  # the site exists before the models do

@@ -10,7 +10,7 @@ from django.utils import timezone
 from ops.models import Process
 
 FRESH: Final = timedelta(seconds=45)
-KINDS: Final = ("worker", "listener", "scheduler")
+KINDS: Final = ("worker", "media", "listener", "scheduler")
 
 
 def record(kind: str, instance: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from streams import platforms
+from streams import platforms, rules
 from streams.errors import Invalid, Refused
 from streams.models import ON_AIR, Destination, Order, Platform, Status, Stream, StreamQuerySet
 from streams.playlist import MAX_ITEMS
@@ -153,7 +153,7 @@ class DestinationForm(forms.Form):
         super().__init__(data, initial=initial)
         self.fields["key"].required = destination is None
         self.fields["key"].help_text = (
-            _("Stored encrypted and never shown again on a page.")
+            _("Stored encrypted. Only you can look at it again, and it is written down when you do.")
             if destination is None
             else _("A key is stored. Leave this empty to keep it.")
         )
@@ -168,6 +168,19 @@ class DestinationForm(forms.Form):
         filled = data.copy()
         filled["url"] = platforms.known(platform).url
         return filled
+
+    def clean_url(self) -> str:
+        return self._without(rules.url_problem, "url")
+
+    def clean_key(self) -> str:
+        return self._without(rules.key_problem, "key") if self.cleaned_data["key"] else ""
+
+    def _without(self, problem: Callable[[str], str | None], name: str) -> str:
+        """What was typed; the rules are the actions', asked here so that all that is wrong is said at once."""
+        typed: str = self.cleaned_data[name]
+        if words := problem(typed):
+            raise forms.ValidationError(words)
+        return typed
 
     @property
     def is_untouched(self) -> bool:

@@ -100,7 +100,7 @@ TABLE = [
     owners("library:show", "file"),
     owners("library:row", "file"),
     owners("library:play", "file", answer=200),
-    owners("library:thumbnail", "file", answer=200),
+    watched("library:thumbnail", "file"),
     owners("library:rename", "file"),
     owners("library:delete", "file"),
     owners("library:refresh", "file", method="post", answer=302),

@@ -48,7 +48,7 @@ def test_it_shows_sign_ins_and_activity_of_this_user_only(client_of, alice, bob)
     html = page(client_of(alice))
     assert "192.0.2.1" in html
     assert "192.0.2.99" not in html
-    assert "Start «Morning loop»" in html
+    assert "Started «Morning loop»" in html
     assert "Evening loop" not in html
 
 

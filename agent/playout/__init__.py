@@ -8,7 +8,8 @@ its agent. Standard library only; imports nothing outside this package. ``RUN_DI
     "items": [{"item_id": int, "file_id": int, "title": str, "path": "/abs/x.flv", "ready": bool, "complete":
     bool, "duration_s": float | null, "failed": str | null}], "destinations": [{"id": int, "name": str, "url":
     "rtmp[s]://host[:port]/app", "key": str, "enabled": bool}]}`` Optional: ``"ca_file": str`` (certificates
-    trusted for RTMPS besides the system's). ``ready``: the prepared FLV can be opened. ``complete``: it is
+    trusted for RTMPS besides the system's), ``"reach_private": bool`` (loopback and private addresses are
+    destinations too; false). ``ready``: the prepared FLV can be opened. ``complete``: it is
     written to its end; until a reload says so the end of the data means «wait for more». ``failed``: why this
     item cannot play.
 

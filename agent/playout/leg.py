@@ -33,6 +33,7 @@ class Surroundings:
 
     changed: Callable[[], None]
     tls: Callable[[], ssl.SSLContext]
+    reach_private: Callable[[], bool]
     rng: random.Random
 
 
@@ -182,7 +183,7 @@ class Leg:
     async def _attempt(self, target: Target) -> RtmpError:
         """One connection from its beginning to its end, and why it ended."""
         try:
-            link = await open_link(target, self._around.tls)
+            link = await open_link(target, self._around.tls, reach_private=self._around.reach_private())
         except RtmpError as error:
             return error
         self._welcome(link)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from .rtmp import NONCE_SIZE, Phase, RtmpError, Session, Temporary
-from .target import Target
+from .target import Target, is_public
 
 CONNECT_LIMIT_S: Final = 10.0
 ANSWER_LIMIT_S: Final = 10.0
@@ -94,6 +94,12 @@ class Link(asyncio.Protocol):
         else:
             self._transport.close()
 
+    @property
+    def peer(self) -> str:
+        """The server's address; empty when it was gone at once."""
+        name = self._transport.get_extra_info("peername") if self._transport else None
+        return str(name[0]) if name else ""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         sock = cast(socket.socket, transport.get_extra_info("socket"))
@@ -144,12 +150,13 @@ def trusting(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-async def open_link(target: Target, tls: Callable[[], ssl.SSLContext]) -> Link:
+async def open_link(target: Target, tls: Callable[[], ssl.SSLContext], *, reach_private: bool) -> Link:
     """A link whose session is published. The name is looked up anew, all its addresses are tried.
 
+    Unless `reach_private`, a name that leads to loopback or into a private network is refused.
     Raises RtmpError. Ends within CONNECT_LIMIT_S + ANSWER_LIMIT_S.
     """
-    link = await _connect(target, tls)
+    link = await _connect(target, tls, reach_private)
     published = asyncio.ensure_future(link.published.wait())
     try:
         either: set[asyncio.Future[Any]] = {published, link.over}
@@ -166,10 +173,13 @@ async def open_link(target: Target, tls: Callable[[], ssl.SSLContext]) -> Link:
     return link
 
 
-async def _connect(target: Target, tls: Callable[[], ssl.SSLContext]) -> Link:
+async def _connect(target: Target, tls: Callable[[], ssl.SSLContext], reach_private: bool) -> Link:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_LIMIT_S):
+            if not reach_private:
+                found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+                _refuse_private(target, [str(entry[4][0]) for entry in found])
             _, link = await loop.create_connection(
                 lambda: Link(target),
                 target.host,
@@ -188,7 +198,23 @@ async def _connect(target: Target, tls: Callable[[], ssl.SSLContext]) -> Link:
         raise Temporary(f"the name «{target.host}» cannot be resolved") from error
     except (OSError, UnicodeError) as error:
         raise Temporary(f"{target.address} cannot be reached: {_cause(error)}") from error
+    if not reach_private:
+        _check_peer(target, link)
     return link
+
+
+def _refuse_private(target: Target, addresses: list[str]) -> None:
+    if not all(map(is_public, addresses)):
+        raise Misconfigured(f"«{target.host}» leads inside a private network")
+
+
+def _check_peer(target: Target, link: Link) -> None:
+    """The name may have answered otherwise the second time."""
+    try:
+        _refuse_private(target, [link.peer])
+    except Misconfigured as error:
+        link.abort(error)
+        raise
 
 
 def _silence(phase: Phase) -> str:

@@ -55,6 +55,7 @@ class Plan:
     items: tuple[Item, ...]
     destinations: tuple[Destination, ...]
     ca_file: str | None = None
+    reach_private: bool = False
 
 
 def read_plan(path: Path) -> Plan:
@@ -83,6 +84,7 @@ def parse_plan(raw: Any) -> Plan:
         items=tuple(_item(entry) for entry in plan.entries("items")),
         destinations=tuple(_destination(entry) for entry in plan.entries("destinations")),
         ca_file=plan.text_or_none("ca_file"),
+        reach_private=plan.flag_or("reach_private", False),
     )
     if len({item.item_id for item in found.items}) < len(found.items):
         raise PlanError("two items of the plan have the same item_id")
@@ -151,6 +153,9 @@ class _Fields:
 
     def text_or_none(self, name: str) -> str | None:
         return None if self._raw.get(name) is None else self.text(name)
+
+    def flag_or(self, name: str, otherwise: bool) -> bool:
+        return otherwise if self._raw.get(name) is None else self.flag(name)
 
     def seconds_or_none(self, name: str) -> float | None:
         value = self._raw.get(name)

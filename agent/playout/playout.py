@@ -48,7 +48,7 @@ class Playout:
         self.started_at = time.time()
         self.changed = asyncio.Event()
         self.programme = Programme(Playlist(plan.items, plan.order, plan.loop, rng), self._wake_up)
-        self._around = Surroundings(self.changed.set, self._tls, rng)
+        self._around = Surroundings(self.changed.set, self._tls, lambda: self.plan.reach_private, rng)
         self._legs: dict[int, Leg] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()

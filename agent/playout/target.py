@@ -1,5 +1,6 @@
 """Where a destination is: its URL taken apart, its key kept out of sight. Pure."""
 
+import ipaddress
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -53,6 +54,16 @@ class Target:
     def address(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+def is_public(address: str) -> bool:
+    """False for loopback, link-local, private and multicast addresses, also when mapped into IPv6, and for none."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    inner = getattr(parsed, "ipv4_mapped", None) or parsed
+    return inner.is_global and not inner.is_multicast
 
 
 def parse_target(url: str, key: str) -> Target:

@@ -216,6 +216,7 @@ class AgentProcess:
             "EZSTREAM_WORK_DIR": str(work_dir),
             "EZSTREAM_TRUSTED_HOSTS": hosts,
             "EZSTREAM_PLAIN_HTTP_HOSTS": hosts,
+            "EZSTREAM_ALLOW_PRIVATE_DESTINATIONS": "1",
             **more,
         }
         self.process: subprocess.Popen[bytes] | None = None

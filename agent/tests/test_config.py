@@ -37,6 +37,7 @@ def test_what_is_missing_is_named(name: str) -> None:
         ("EZSTREAM_CACHE_BYTES", "-1"),
         ("EZSTREAM_MAX_STREAMS", "many"),
         ("EZSTREAM_ON_EXIT", "sesame"),
+        ("EZSTREAM_ALLOW_PRIVATE_DESTINATIONS", "sesame"),
     ],
 )
 def test_what_is_wrong_is_named_and_not_repeated(name: str, value: str) -> None:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext, ngettext
 
 register = template.Library()
 
+_CODECS = {"h264": "H.264"}
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _TONES = {"success": "live", "error": "danger", "warning": "warning", "info": "info", "debug": "neutral"}
 _TONE_ICONS = {
@@ -46,6 +47,12 @@ def filesize(size: float | None) -> str:
     if places:
         number = number.rstrip("0").rstrip(".,")
     return f"{number} {_UNITS[unit]}"
+
+
+@register.filter
+def codec(name: str) -> str:
+    """A codec as people write it: H.264, HEVC, AAC."""
+    return _CODECS.get(name, name.upper())
 
 
 @register.filter

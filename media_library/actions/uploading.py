@@ -112,9 +112,10 @@ def _check_chunk(upload: Upload, offset: int, length: int) -> None:
 
 
 def _hand_over(upload: Upload) -> None:
+    """Robust: every byte is here, so a queue that is away must not fail the upload; `requeue_stuck` asks again."""
     with transaction.atomic():
         if fire(upload.file_id, Event.RECEIVED):
-            send_after_commit(processing_actor(), upload.file_id)
+            send_after_commit(processing_actor(), upload.file_id, robust=True)
 
 
 def offset_of(upload: Upload) -> int:

@@ -211,3 +211,11 @@ def test_deleting_in_the_admin_goes_through_the_action(ready, client_of, operato
     alice.refresh_from_db()
     assert alice.storage_used == 0
     assert not VideoFile.objects.exists()
+
+
+def test_a_row_that_came_to_rest_brings_the_storage_it_took(client_of, alice, ready):
+    part = client_of(alice).get(reverse("library:row", args=[ready.pk])).content.decode()
+    assert 'id="quota" hx-swap-oob="true"' in part
+    VideoFile.objects.filter(pk=ready.pk).update(status="processing")
+    part = client_of(alice).get(reverse("library:row", args=[ready.pk])).content.decode()
+    assert "quota" not in part

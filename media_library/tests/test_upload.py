@@ -2,18 +2,20 @@
 
 import base64
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
+from dramatiq.brokers.redis import RedisBroker
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.models import AuditEntry, Package, User
 from conftest import make_user
-from media_library import actions, incoming, names, tus
+from media_library import actions, incoming, names, tasks, tus
 from media_library.errors import NoRoom
 from media_library.models import FileStatus, Upload, VideoFile
 from media_library.tests.conftest import Tus, upload_at
@@ -110,6 +112,16 @@ def test_chunks_add_up_and_the_last_one_hands_over(tus):
     assert upload.file.status == "processing"
     assert incoming.path_of(upload.pk).read_bytes() == b"0123456789"
     assert tus.head(url).headers["Upload-Offset"] == "10"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_chunk_is_taken_while_the_queue_is_away(tus, monkeypatch):
+    monkeypatch.setattr(tasks.process, "broker", RedisBroker(url="redis://127.0.0.1:1/0", middleware=[]))
+    url = tus.begin(length=4)
+    assert tus.patch(url, 0, b"1234").status_code == 204
+    monkeypatch.undo()
+    assert upload_at(url).file.state is FileStatus.PROCESSING
+    assert actions.requeue_stuck(timezone.now() + timedelta(hours=1)) == 1
 
 
 @pytest.mark.parametrize("offset", [0, 4, 6, 10])

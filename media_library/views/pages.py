@@ -40,8 +40,9 @@ def listing(request: HttpRequest) -> HttpResponse:
 @login_required
 def row(request: HttpRequest, file_id: int) -> HttpResponse:
     """One row of the list, asked for again while its file is in flight."""
-    file = access.row_of(access.me(request), file_id)
-    return render(request, "media_library/row.html", {"file": file})
+    user = access.me(request)
+    context = {"file": access.row_of(user, file_id), "plan": user.plan}
+    return render(request, "media_library/row_part.html", context)
 
 
 @require_safe

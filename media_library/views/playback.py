@@ -34,7 +34,7 @@ def play(request: HttpRequest, file_id: int) -> HttpResponse:
 @require_safe
 @login_required
 def thumbnail(request: HttpRequest, file_id: int) -> HttpResponse:
-    file = access.file_of(access.me(request), file_id)
+    file = access.file_seen_by(access.me(request), file_id)
     if not file.thumbnail:
         raise Http404(_("There is no picture of this video yet."))
     return _or_explained(lambda: _picture(file))

@@ -63,6 +63,9 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
+// A form that came back is taken up where something is wrong.
+document.querySelector("[aria-invalid=true]")?.focus();
+
 // The browser's time zone, for accounts that have not chosen one.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 document.querySelectorAll("input[data-time-zone]").forEach((input) => { input.value ||= zone || ""; });

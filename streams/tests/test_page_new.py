@@ -154,3 +154,10 @@ def test_the_library_is_searched(alice):
     page = browser(alice).get(reverse("streams:pick"), {"q": "NIGHT"}).content.decode()
     assert "Night train" in page
     assert "Sunrise" not in page
+
+
+def test_all_that_is_wrong_with_a_new_destination_is_said_at_once(alice):
+    form = form_of(alice, do="destination", platform="custom", name="", url="http://a b", key="k e y")
+    page = browser(alice).post(reverse("streams:new"), form).content.decode()
+    for words in ["Give the destination a name", "An RTMP address has no spaces", "A stream key has no spaces"]:
+        assert words in page

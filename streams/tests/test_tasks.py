@@ -1,10 +1,11 @@
 from datetime import timedelta
+from types import SimpleNamespace
 
 import dramatiq
 import pytest
 from django.utils import timezone
 
-from ops.middleware import WorkerAlive
+from ops.middleware import KIND_OF_QUEUE, WorkerAlive, kinds_served
 from ops.models import Process
 from streams import actions, tasks
 from streams.hanging import clean_progress, force_stop_hanging
@@ -85,6 +86,16 @@ def test_old_progress_goes_and_new_stays(stream, vps):
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_says_that_it_is_alive():
     middleware = WorkerAlive()
-    middleware.after_worker_boot(None, None)
+    middleware.after_worker_boot(None, SimpleNamespace(consumer_whitelist={"default"}))
     middleware.before_worker_shutdown(None, None)
     assert Process.objects.get().kind == "worker"
+
+
+def test_a_worker_says_which_queues_it_serves():
+    assert kinds_served(None) == ["worker", "media"]
+    assert kinds_served({"default"}) == ["worker"]
+    assert kinds_served({"media"}) == ["media"]
+
+
+def test_every_queue_is_served_by_a_process_that_says_so():
+    assert {actor.queue_name for actor in dramatiq.get_broker().actors.values()} == set(KIND_OF_QUEUE)

@@ -65,6 +65,7 @@ class RunningPlayout:
             "order": "sequential",
             "items": list(playlist),
             "destinations": list(destinations),
+            "reach_private": True,
         } | plan
         self._stderr = stderr
         self._options = ["--resume"] if resume else []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.playout.flv import VIDEO
+from agent.playout.target import is_public
 from lab.ports import free_port
 from lab.processes import ROOM, wait_until
 
@@ -89,6 +90,29 @@ def test_an_ipv6_address_is_reached(tmp_path: Path) -> None:
         with RunningPlayout(tmp_path, items(clip()), [place]) as playout:
             playout.wait_for_state(1, "live", 4)
         assert six.recordings_of("key1")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_private_address_is_not_even_connected_to(tmp_path: Path, host: str) -> None:
+    asked: list[bytes] = []
+    with tcp_server(lambda client: asked.append(client.recv(1))) as port:
+        place = destination(1, f"rtmp://{host}:{port}/live")
+        with RunningPlayout(tmp_path, items(clip()), [place], reach_private=False) as playout:
+            playout.wait_for_state(1, "failed", 4)
+            assert "private network" in playout.destination(1)["reason"]
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True), ("2606:4700::1111", True), ("127.0.0.1", False), ("10.0.0.1", False), ("::1", False),
+        ("169.254.169.254", False), ("fe80::1%eth0", False), ("::ffff:127.0.0.1", False), ("224.0.0.1", False),
+        ("", False),
+    ],
+)  # fmt: skip
+def test_which_addresses_are_public(address: str, public: bool) -> None:
+    assert is_public(address) is public
 
 
 def test_a_name_that_does_not_resolve_is_named(server: NginxRtmp, tmp_path: Path) -> None:

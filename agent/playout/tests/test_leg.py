@@ -37,7 +37,7 @@ class Collecting:
 
 
 def _leg() -> tuple[Leg, Collecting]:
-    around = Surroundings(lambda: None, lambda: None, random.Random(1))  # type: ignore[arg-type,return-value]
+    around = Surroundings(lambda: None, lambda: None, lambda: True, random.Random(1))  # type: ignore[arg-type,return-value]
     leg, link = Leg(Destination(1, "", "", Secret("k"), True), around), Collecting()
     leg._link = link  # type: ignore[assignment]
     return leg, link
