@@ -9,8 +9,7 @@ import pytest
 
 from agent.playout import board as module
 from agent.playout.board import Board
-
-from .servers import wait_until
+from lab.processes import wait_until
 
 
 class Speaker:
@@ -50,7 +49,7 @@ def test_the_last_words_wait_for_what_is_being_written(tmp_path: Path, monkeypat
         board = Board(speaker, tmp_path)
         showing = asyncio.create_task(board.run())
         speaker.changed.set()
-        await asyncio.to_thread(wait_until, write.begun.is_set)
+        await asyncio.to_thread(wait_until, write.begun.is_set, "the write")
         showing.cancel()
         speaker.phase = "ended"
         ending = asyncio.create_task(board.last_words())

@@ -87,9 +87,9 @@ def test_removing_everything_waits_and_new_items_play(server: NginxRtmp, place: 
     with RunningPlayout(tmp_path, items(LONG[0]), [place]) as playout:
         playout.wait_for_state(1, "live")
         playout.reload(items=[])
-        wait_until(lambda: playout.status()["phase"] == "waiting", "waiting", 3)
+        wait_until(lambda: playout.status()["phase"] == "waiting", "waiting")
         playout.reload(items=items(LONG[1]))
-        wait_until(lambda: playout.status()["phase"] == "playing", "playing", 2)
+        wait_until(lambda: playout.status()["phase"] == "playing", "playing")
         assert playout.destination(1)["reconnects"] == 0
     assert min(_recorded(server, place).gaps(VIDEO)) >= 0
 
@@ -100,7 +100,7 @@ def test_items_play_as_they_become_ready(place: dict, tmp_path: Path) -> None:
         assert playout.status()["phase"] == "waiting"
         assert playout.order("jump", item_id=1)["ok"] is False
         playout.reload(items=[item(1, LONG[0])])
-        wait_until(lambda: playout.status()["phase"] == "playing", "playing", 3)
+        wait_until(lambda: playout.status()["phase"] == "playing", "playing")
 
 
 def test_a_growing_file_plays_while_it_grows_and_to_its_end(server: NginxRtmp, place: dict, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_growing_file_plays_while_it_grows_and_to_its_end(server: NginxRtmp, p
     entry = item(1, growing, complete=False)
     with RunningPlayout(tmp_path, [entry], [place], loop=False) as playout:
         wait_until(lambda: playout.status()["position_s"] > 1, "a second played")
-        wait_until(lambda: playout.status()["phase"] == "waiting", "the half being over", 5)
+        wait_until(lambda: playout.status()["phase"] == "waiting", "the half being over")
         with growing.open("ab") as file:
             file.write(data[len(data) // 2 :])
         wait_until(lambda: playout.status()["position_s"] > 2.5, "the rest played")
