@@ -32,6 +32,6 @@ def test_pages_and_api_say_where_a_start_came_from(client_of, alice, address):
 
 def test_so_does_the_operators_console(client_of, operator, alice):
     stream = build.stream(alice)
-    form = {"action": "start_chosen", "_selected_action": [stream.pk]}
+    form = {"action": "start_chosen", "_selected_action": [stream.pk], "confirmed": "yes"}
     client_of(operator).post("/admin/streams/stream/", form, REMOTE_ADDR=HERE)
     assert AuditEntry.objects.get(verb="start").address == HERE
