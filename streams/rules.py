@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -196,20 +197,28 @@ def check_limit(owner: User, stream: Stream) -> None:
 
 
 def check_keys_free(stream: Stream, wanted: Iterable[Destination]) -> None:
-    """No other stream of the owner on air may push one of the keys. Call while the owner's row is locked."""
+    """No other stream on air may push one of the keys. Call while the owner's row is locked: among one owner's
+    streams it holds under races; two owners who start in the same moment are told apart by the platform."""
     places = {place_of(destination): destination for destination in wanted}
-    others = StreamDestination.objects.filter(
-        enabled=True,
-        stream__owner_id=stream.owner_id,
-        stream__in=Stream.objects.on_air().exclude(pk=stream.pk),
-    )
-    for other in others.select_related("destination", "stream"):
-        mine = places.get(place_of(other.destination))
-        if mine is not None:
-            raise KeyInUse(
-                _("«%(stream)s» is on air and already uses the key of «%(destination)s».")
-                % {"stream": other.stream.title, "destination": mine.name}
-            )
+    rivals = [other for other in _pushed_now(stream) if place_of(other.destination) in places]
+    rivals.sort(key=lambda other: other.stream.owner_id != stream.owner_id)
+    if rivals:
+        raise KeyInUse(_key_in_use(stream, rivals[0].stream, places[place_of(rivals[0].destination)]))
+
+
+def _pushed_now(stream: Stream) -> QuerySet[StreamDestination]:
+    others = Stream.objects.on_air().exclude(pk=stream.pk)
+    return StreamDestination.objects.filter(enabled=True, stream__in=others).select_related("destination", "stream")
+
+
+def _key_in_use(stream: Stream, rival: Stream, mine: Destination) -> str:
+    """Names the other stream to its owner alone."""
+    if rival.owner_id != stream.owner_id:
+        return _("The key of «%(destination)s» is on air already, in another account.") % {"destination": mine.name}
+    return _("«%(stream)s» is on air and already uses the key of «%(destination)s».") % {
+        "stream": rival.title,
+        "destination": mine.name,
+    }
 
 
 def place_of(destination: Destination) -> tuple[str, str]:
