@@ -201,6 +201,8 @@ def _live_report(stream: Stream) -> dict[str, Any]:
 
 def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: bool) -> str:
     state = stream.state
+    if state is Status.STREAMING and not stale and _live_report(stream).get("phase") == "backing_off":
+        return _("Interrupted: the player ended by itself and is started again")
     if state is Status.STREAMING:
         return _on_air_headline(destinations, stale)
     return {

@@ -69,6 +69,13 @@ def test_on_air_it_shows_what_the_agent_says(stream, vps):
     assert "its VPS is silent" in silent.headline
 
 
+def test_a_playout_that_ended_by_itself_is_not_called_on_air(stream, vps):
+    run = build.running(stream, vps)
+    Inbox().apply([build.heartbeat(vps, build.report(run, phase="backing_off"))], timezone.now())
+    assert look(stream).headline == "Interrupted: the player ended by itself and is started again"
+    assert "its VPS is silent" in look(stream, after_s=60).headline
+
+
 def test_an_absurd_word_of_an_agent_breaks_no_page(stream, vps):
     run = build.running(stream, vps)
     one = stream.outputs.first()
