@@ -224,9 +224,11 @@ def _on_air_headline(destinations: tuple[DestinationView, ...], stale: bool) -> 
 
 
 def _progress(stream: Stream) -> ProgressView | None:
-    row: Progress | None = getattr(stream, "latest_progress", None)
-    if row is None or stream.state is not Status.STARTING:
+    if stream.state is not Status.STARTING:
         return None
+    row: Progress | None = getattr(stream, "latest_progress", None)
+    if row is None:
+        return ProgressView(0, "queued", _("in the queue, waiting for a worker"), stream.status_since)
     return ProgressView(row.percent, row.stage, row.message, row.at)
 
 
