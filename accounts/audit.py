@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
 from allauth.account.adapter import get_adapter
 from django.core.exceptions import PermissionDenied
 from django.db import models
@@ -9,11 +14,23 @@ from django.http import HttpRequest
 
 from accounts.models import AuditEntry, User
 
+_current: Final[ContextVar[HttpRequest | None]] = ContextVar("current_request", default=None)
+
+
+@contextmanager
+def during(request: HttpRequest) -> Iterator[None]:
+    """Entries written meanwhile come from where this request came from: verbs need not hand it down."""
+    token = _current.set(request)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
 
 def record(
     actor: User | None, verb: str, target: models.Model, request: HttpRequest | None = None, **details: object
 ) -> AuditEntry:
-    """Writes one entry. `details` must be JSON and must not hold secrets."""
+    """Writes one entry, of `request` or else of the one in hand. `details` must be JSON and must not hold secrets."""
     return AuditEntry.objects.create(
         actor=actor,
         actor_email=actor.email if actor else "",
@@ -21,7 +38,7 @@ def record(
         target_type=target._meta.label_lower,
         target_id=str(target.pk),
         target_name=str(target)[:300],
-        address=address_of(request),
+        address=address_of(request or _current.get()),
         details=details,
     )
 

@@ -20,6 +20,7 @@ def main() -> int:
     except ConfigError as error:
         sys.stderr.write(f"agent: {error}\n")
         return 2
+    os.umask(0o077)  # keys, logs and videos of customers: for this user alone, whoever writes them
     redactor = log.Redactor()
     redactor.learn("redis", (urlsplit(config.redis_url).password or "",))
     log.set_up(redactor)

@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.AuditMiddleware",
     "accounts.middleware.TimeZoneMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "kit.redis_gone.RedisGoneMiddleware",
@@ -233,6 +234,8 @@ UPLOAD_CHUNK_BYTES = 8 * 1024**2
 UPLOAD_EXPIRY = timedelta(hours=24)
 DOWNLOAD_URL_LIFETIME = timedelta(hours=24)
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_CHUNK_BYTES + 1024**2
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2500
+"""A playlist has up to 1,000 items, each a field of its form."""
 AGENT_MEDIA_URL = env.str("AGENT_MEDIA_URL", default=SITE_URL)
 """Where agents reach this control plane for files on its local disk."""
 USE_X_ACCEL = env.bool("USE_X_ACCEL", default=False)

@@ -74,6 +74,7 @@ class Product:
 
     def start(self) -> None:
         (self.plan.home / "media").mkdir(parents=True, exist_ok=True)
+        self.plan.home.chmod(0o700)
         self.env = kept_secrets(self.plan.home) | self._surroundings() | dict(self.plan.environ)
         if "REDIS_URL" not in self.env:
             self.env["REDIS_URL"] = self._start_valkey()

@@ -59,10 +59,11 @@ class ProgressOut(Schema):
 @router.get("/", response=StreamsOut)
 def list_streams(request: HttpRequest, offset: int = 0, limit: int = PAGE) -> dict[str, Any]:
     rows = access.streams_seen_by(request.user)
-    start = max(0, offset)
+    count = rows.count()
+    start = min(max(0, offset), count)
     page = list(rows[start : start + min(max(1, limit), PAGE)])
     shown = snapshot.snapshots_for(page, timezone.now())
-    return {"items": [_out(each) for each in shown], "count": rows.count()}
+    return {"items": [_out(each) for each in shown], "count": count}
 
 
 @router.get("/{int:stream_id}", response=StreamOut)

@@ -22,7 +22,7 @@ from streams.models import Run, Status, Stream
 from streams.reconcile import Order, Start, Stop, Update, Wanted, plan
 
 log = structlog.get_logger(__name__)
-ACTOR_LATE: Final = timedelta(seconds=20)
+ACTOR_LATE: Final = timedelta(seconds=8)
 """A start whose actor has done nothing for this long: its message is gone, it is queued again."""
 
 

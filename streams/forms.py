@@ -25,8 +25,9 @@ class IdsField(forms.Field):
 
 
 def ids(texts: Iterable[Any]) -> list[int]:
+    """One more than a playlist may have is kept, so that the rules can say so instead of a silent cut."""
     numbers = [int(text) for text in texts if str(text).isdecimal() and len(str(text)) < 19]
-    return numbers[:MAX_ITEMS]
+    return numbers[: MAX_ITEMS + 1]
 
 
 class StreamForm(forms.Form):

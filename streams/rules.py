@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -24,6 +25,9 @@ from streams.spec import DestinationSpec, StreamSpec
 
 LONGEST_KEY: Final = 500
 MOST_DESTINATIONS: Final = 20
+LONGEST_DESCRIPTION: Final = 5000
+_LONGEST_HOST: Final = 253
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 _NEVER: Final = re.compile(r"[\s\"'`{};\\<>|\x00-\x1f\x7f]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -50,11 +54,20 @@ def url_problem(url: str) -> str | None:
 def _place_problem(parts: SplitResult) -> str | None:
     if parts.username is not None or parts.password is not None:
         return _("Leave name and password out of the address.")
+    if ":" not in (parts.hostname or "") and not _is_name(parts.hostname or ""):
+        return _("«%(host)s» cannot be the name of a server.") % {"host": parts.hostname}
+    if parts.fragment or {".", ".."} & set(parts.path.split("/")):
+        return _("An RTMP address has no «#», «/./» or «/../».")
     if not parts.path.strip("/"):
         return _("The address names no application, as /live2 in rtmp://a.rtmp.youtube.com/live2.")
     if is_private_literal(parts.hostname or "") and not settings.ALLOW_PRIVATE_DESTINATIONS:
         return _("This address is inside a private network. Use one that is reachable from the internet.")
     return None
+
+
+def _is_name(host: str) -> bool:
+    """What the domain name system could hold, or an IPv4 address."""
+    return len(host) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
 
 
 def key_problem(key: str) -> str | None:
@@ -105,7 +118,7 @@ def check_stream(spec: StreamSpec, owner: User) -> StreamSpec:
     )
     problems = {
         "title": _title_problem(clean.title),
-        "description": _("Control characters are not allowed.") if _CONTROL.search(clean.description) else None,
+        "description": _description_problem(clean.description),
         "order": None if clean.order in Order.values else _("Choose an order."),
         "files": _files_problem(clean.file_ids, owner),
         "destinations": _destinations_problem([out.destination_id for out in clean.outputs], owner),
@@ -120,6 +133,12 @@ def _title_problem(title: str) -> str | None:
     if len(title) > 255:
         return _("A title has at most 255 characters.")
     return _("A title has no control characters.") if _CONTROL.search(title) else None
+
+
+def _description_problem(description: str) -> str | None:
+    if len(description) > LONGEST_DESCRIPTION:
+        return _("A description has at most %(most)d characters.") % {"most": LONGEST_DESCRIPTION}
+    return _("Control characters are not allowed.") if _CONTROL.search(description) else None
 
 
 def _files_problem(file_ids: tuple[int, ...], owner: User) -> str | None:
@@ -178,20 +197,28 @@ def check_limit(owner: User, stream: Stream) -> None:
 
 
 def check_keys_free(stream: Stream, wanted: Iterable[Destination]) -> None:
-    """No other stream of the owner on air may push one of the keys. Call while the owner's row is locked."""
+    """No other stream on air may push one of the keys. Call while the owner's row is locked: among one owner's
+    streams it holds under races; two owners who start in the same moment are told apart by the platform."""
     places = {place_of(destination): destination for destination in wanted}
-    others = StreamDestination.objects.filter(
-        enabled=True,
-        stream__owner_id=stream.owner_id,
-        stream__in=Stream.objects.on_air().exclude(pk=stream.pk),
-    )
-    for other in others.select_related("destination", "stream"):
-        mine = places.get(place_of(other.destination))
-        if mine is not None:
-            raise KeyInUse(
-                _("«%(stream)s» is on air and already uses the key of «%(destination)s».")
-                % {"stream": other.stream.title, "destination": mine.name}
-            )
+    rivals = [other for other in _pushed_now(stream) if place_of(other.destination) in places]
+    rivals.sort(key=lambda other: other.stream.owner_id != stream.owner_id)
+    if rivals:
+        raise KeyInUse(_key_in_use(stream, rivals[0].stream, places[place_of(rivals[0].destination)]))
+
+
+def _pushed_now(stream: Stream) -> QuerySet[StreamDestination]:
+    others = Stream.objects.on_air().exclude(pk=stream.pk)
+    return StreamDestination.objects.filter(enabled=True, stream__in=others).select_related("destination", "stream")
+
+
+def _key_in_use(stream: Stream, rival: Stream, mine: Destination) -> str:
+    """Names the other stream to its owner alone."""
+    if rival.owner_id != stream.owner_id:
+        return _("The key of «%(destination)s» is on air already, in another account.") % {"destination": mine.name}
+    return _("«%(stream)s» is on air and already uses the key of «%(destination)s».") % {
+        "stream": rival.title,
+        "destination": mine.name,
+    }
 
 
 def place_of(destination: Destination) -> tuple[str, str]:

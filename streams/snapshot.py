@@ -206,6 +206,8 @@ def _live_report(stream: Stream) -> dict[str, Any]:
 
 def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: bool) -> str:
     state = stream.state
+    if state is Status.STREAMING and not stale and _live_report(stream).get("phase") == "backing_off":
+        return _("Interrupted: the player ended by itself and is started again")
     if state is Status.STREAMING:
         return _on_air_headline(destinations, stale)
     return {
@@ -227,9 +229,11 @@ def _on_air_headline(destinations: tuple[DestinationView, ...], stale: bool) -> 
 
 
 def _progress(stream: Stream) -> ProgressView | None:
-    row: Progress | None = getattr(stream, "latest_progress", None)
-    if row is None or stream.state is not Status.STARTING:
+    if stream.state is not Status.STARTING:
         return None
+    row: Progress | None = getattr(stream, "latest_progress", None)
+    if row is None:
+        return ProgressView(0, "queued", _("in the queue, waiting for a worker"), stream.status_since)
     return ProgressView(row.percent, row.stage, row.message, row.at)
 
 

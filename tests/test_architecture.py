@@ -56,7 +56,10 @@ BROAD_EXCEPTS = {
 }
 LONGEST_FUNCTION = 40
 LONGEST_FILE = 310
-LONG_FILES = {"agent/protocol.py": "every message of the wire in the one module both sides share"}
+LONG_FILES = {
+    "agent/protocol.py": "every message of the wire in the one module both sides share",
+    "ezstream/settings.py": "every setting in the one file that reads the environment",
+}
 
 
 @cache

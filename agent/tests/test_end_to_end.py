@@ -118,7 +118,9 @@ def grows(server: NginxRtmp, key: str) -> None:
     wait_until(lambda: recorded(server, key) > before + 10_000, what=f"{key} growing")
 
 
-def test_a_stream_goes_on_air_survives_its_agent_and_stops(agent: AgentProcess, ear: Ear, files: FileServer) -> None:
+def test_a_stream_goes_on_air_survives_its_agent_and_stops(
+    agent: AgentProcess, ear: Ear, files: FileServer, tmp_path: Path
+) -> None:
     with NginxRtmp() as one, NginxRtmp() as two:
         began = time.monotonic()
         ear.command(VPS, StartStream(config=config(files, one, two), timestamp=time.time()))
@@ -139,6 +141,8 @@ def test_a_stream_goes_on_air_survives_its_agent_and_stops(agent: AgentProcess, 
             "streaming",
         ]
         assert cold < 5 * ROOM, f"took {cold:.2f} s"
+        readable = [path for path in tmp_path.joinpath("work").rglob("*") if path.lstat().st_mode & 0o077]
+        assert readable == [], "keys and customers' videos are for the agent alone"
 
         (playout,) = agent.playouts()
         agent.end(signal.SIGKILL)

@@ -90,5 +90,6 @@ def test_the_list_is_ones_own_paged_and_without_keys(alice, bob, django_assert_m
     with django_assert_max_num_queries(12):
         answer = client.get("/api/streams/?limit=10&offset=5").json()
     assert (answer["count"], len(answer["items"])) == (30, 10)
+    assert client.get(f"/api/streams/?offset={10**30}").json() == {"items": [], "count": 30}
     keys = [row.destination.key() for stream in alice.streams.all() for row in stream.outputs.all()]
     assert not any(key in str(answer) for key in keys)

@@ -35,6 +35,15 @@ GOOD = DestinationSpec("youtube", "My YouTube", "rtmp://a.rtmp.youtube.com/live2
         "rtmp://bücher.example/live",
         "rtmp://[::1/live",
         "rtmp://example.org/" + "x" * 500,
+        "rtmp://-example.org/live",
+        "rtmp://example..org/live",
+        "rtmp://*/live",
+        "rtmp://example,org/live",
+        "rtmp://%31%32/live",
+        "rtmp://" + "a" * 64 + ".org/live",
+        "rtmp://" + "a." * 127 + "org/live",
+        "rtmp://example.org/live#part",
+        "rtmp://example.org/live/../other",
     ],
 )
 def test_addresses_that_are_refused(alice, url):
@@ -51,6 +60,8 @@ def test_addresses_that_are_refused(alice, url):
         "rtmps://live-api-s.facebook.com:443/rtmp",
         "rtmp://b.rtmp.youtube.com/live2?backup=1",
         "rtmp://[2001:db8::1]:1935/app/instance",
+        "rtmp://my_relay.example.org./live/",
+        "RTMP://A.EXAMPLE.ORG/live",
     ],
 )
 def test_addresses_that_are_taken(settings, url):

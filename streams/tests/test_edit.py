@@ -34,6 +34,7 @@ def test_creating_writes_all_of_it(alice):
         ({"title": "  "}, "title"),
         ({"title": "x" * 256}, "title"),
         ({"title": "a\x00b"}, "title"),
+        ({"description": "x" * 5001}, "description"),
         ({"order": "backwards"}, "order"),
         ({"file_ids": ()}, "files"),
         ({"file_ids": (999_999,)}, "files"),

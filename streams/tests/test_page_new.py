@@ -41,6 +41,15 @@ def test_it_makes_a_stream(alice):
     assert dict(stream.outputs.values_list("destination_id", "enabled")) == {on.pk: True, off.pk: False}
 
 
+def test_the_longest_playlist_is_taken_and_a_longer_one_is_refused_with_words(alice):
+    file = build.file(alice)
+    answer = browser(alice).post(URL, form_of(alice, playlist=[file.pk] * 1001))
+    assert "at most 1000 items" in answer.content.decode()
+    assert not Stream.objects.exists()
+    browser(alice).post(URL, form_of(alice, playlist=[file.pk] * 1000))
+    assert Stream.objects.get().items.count() == 1000
+
+
 def test_it_starts_it_when_asked(alice):
     browser(alice).post(URL, form_of(alice, do="start"))
     assert Stream.objects.get().state is Status.STARTING

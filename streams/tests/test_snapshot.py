@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from agent.protocol import DestinationState as Said
 from agent.protocol import SkippedItem
-from streams import snapshot
+from streams import actions, snapshot
 from streams.inbox import Inbox
 from streams.models import DestinationState, Progress, Run, Status, Stream
 from streams.tests import build
@@ -67,6 +67,20 @@ def test_on_air_it_shows_what_the_agent_says(stream, vps):
     silent = look(stream, after_s=60)
     assert silent.is_stale
     assert "its VPS is silent" in silent.headline
+
+
+def test_a_playout_that_ended_by_itself_is_not_called_on_air(stream, vps):
+    run = build.running(stream, vps)
+    Inbox().apply([build.heartbeat(vps, build.report(run, phase="backing_off"))], timezone.now())
+    assert look(stream).headline == "Interrupted: the player ended by itself and is started again"
+    assert "its VPS is silent" in look(stream, after_s=60).headline
+
+
+def test_a_start_nobody_has_taken_up_says_that_it_waits(stream, alice):
+    actions.start(stream, alice)
+    shown = look(stream).progress
+    assert (shown.percent, shown.stage) == (0, "queued")
+    assert "waiting for a worker" in shown.message
 
 
 def test_an_absurd_word_of_an_agent_breaks_no_page(stream, vps):

@@ -113,6 +113,19 @@ def test_a_key_on_air_elsewhere_is_refused_with_the_name_of_the_stream(alice, vp
         actions.start(second, alice)
 
 
+def test_a_key_on_air_in_another_account_is_refused_without_saying_whose(alice, bob, vps):
+    theirs, mine = build.stream(bob, "Bobs night channel", outputs=0), build.stream(alice, "Mine", outputs=0)
+    for stream, url in [(theirs, "rtmp://live.example.org/app/"), (mine, "RTMP://Live.Example.ORG:1935/app")]:
+        place = build.destination(stream.owner, f"of {stream.owner}", key="same-key", url=url)
+        StreamDestination.objects.create(stream=stream, destination=place)
+    build.running(theirs, vps)
+    with pytest.raises(KeyInUse) as refused:
+        actions.start(mine, alice)
+    assert "in another account" in str(refused.value)
+    assert "Bob" not in str(refused.value)
+    assert not mine.runs.exists()
+
+
 def test_the_same_key_switched_off_disturbs_nobody(alice, vps):
     place = build.destination(alice)
     first, second = build.stream(alice, "first"), build.stream(alice, "second")
