@@ -7,7 +7,6 @@ each picture of what is really there. Needs Chromium and nginx-rtmp.
 from __future__ import annotations
 
 import argparse
-import io
 import shutil
 import subprocess
 import tempfile
@@ -16,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lab.ports import free_port
@@ -25,7 +23,6 @@ from lab.product import ROOT, Plan, Product, ffmpeg
 WIDE: Final = {"width": 1280, "height": 860}
 TALL: Final = {"width": 1280, "height": 1080}
 PHONE: Final = {"width": 390, "height": 844}
-COLOURS: Final = 200
 CLIPS: Final[dict[str, tuple[int, int, str]]] = {
     "Morning over the harbour": (19, 3, "c0=0x0b3c5d:c1=0xf4a259:c2=0xf9dcc4:c3=0x328cc1"),
     "Night train, part one": (27, 7, "c0=0x10142b:c1=0x3a2e6b:c2=0xc84b7a:c3=0x1b1f3b"),
@@ -158,9 +155,9 @@ def add_destination(page: Page, name: str, url: str) -> None:
 
 
 def take(page: Page, path: Path) -> None:
-    """What the window shows, in a palette small enough for a repository."""
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    """What the window shows, with no pointer over it."""
+    page.mouse.move(0, 0)
+    page.screenshot(path=path)
     print(f"{path.name}: {path.stat().st_size // 1024} KiB")
 
 
