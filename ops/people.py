@@ -32,5 +32,5 @@ def check_deletable(user: User) -> None:
     """A VPS would play on without an owner."""
     titles = [f"«{title}»" for title in user.streams.on_air().values_list("title", flat=True)]
     if titles:
-        words = _("%(user)s has %(streams)s on air. Stop that first.")
+        words = _("Not deleted: %(user)s has %(streams)s on air. Stop that first.")
         raise WrongState(words % {"user": user.email, "streams": get_text_list(titles, _("and"))})

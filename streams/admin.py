@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from accounts import audit
 from accounts.models import User
@@ -167,7 +168,7 @@ class StreamAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
         """The page that asks; None once it was answered with yes."""
         act, name, text = self.VERBS[verb]
         if request.method == "POST" and request.POST.get("confirmed"):
-            self._do(request, chosen, act)
+            self._do(request, chosen, act, name)
             return None
         context = {
             **self.admin_site.each_context(request),
@@ -175,12 +176,13 @@ class StreamAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
             "text": text,
             "streams": chosen.select_related("owner"),
             "action": action,
+            "is_severe": act is verbs.force_stop,
             "opts": self.opts,
             "back": reverse("admin:streams_stream_changelist"),
         }
         return TemplateResponse(request, "admin/streams/stream/confirm.html", context)
 
-    def _do(self, request: HttpRequest, chosen: QuerySet[Stream], act: Verb) -> None:
+    def _do(self, request: HttpRequest, chosen: QuerySet[Stream], act: Verb, name: Any) -> None:
         done = 0
         for stream in chosen:
             try:
@@ -189,7 +191,8 @@ class StreamAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
             except Refused as refusal:
                 self.message_user(request, f"«{stream.title}»: {refusal}", messages.ERROR)
         if done:
-            self.message_user(request, _("Done for %(n)d.") % {"n": done}, messages.SUCCESS)
+            words = ngettext("%(verb)s: done for %(n)d stream.", "%(verb)s: done for %(n)d streams.", done)
+            self.message_user(request, words % {"verb": name, "n": done}, messages.SUCCESS)
 
     # -------------------------------------------------------------------------------------------- rows
     def save_model(self, request: HttpRequest, obj: Stream, form: Any, change: bool) -> None:

@@ -12,7 +12,7 @@ def words() -> dict[str, str]:
         "resuming": _("Going on where it stopped…"),
         "sending": _("{speed}/s, {left} left"),
         "paused": _("Paused at {percent} %"),
-        "done": _("Uploaded. How it goes on is said in the list."),
+        "done": _("Uploaded. See the list below."),
         "cancelled": _("Cancelled."),
         "offline": _("No connection. It goes on by itself when the connection is back."),
         "failed": _("The upload stopped: {why}"),

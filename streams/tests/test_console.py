@@ -56,7 +56,7 @@ def test_every_verb_asks_first(stream, operator, vps, action):
 def test_every_verb_is_done_when_confirmed(stream, operator, vps, action, after):
     if action != "start_chosen":
         build.running(stream, vps)
-    assert said(ask(operator, action, stream, confirmed=True)) == ["Done for 1."]
+    assert said(ask(operator, action, stream, confirmed=True))[0].endswith(": done for 1 stream.")
     assert Stream.objects.get().state is after
     assert AuditEntry.objects.filter(actor=operator, target_id=str(stream.pk)).exists()
 

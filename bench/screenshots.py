@@ -1,0 +1,165 @@
+"""The README's pictures, taken from the whole product running: `python -m bench.screenshots [--to docs/images]`.
+
+Starts the product with its demo, signs in as somebody new in a real browser, uploads, arranges, starts, and takes
+each picture of what is really there. Needs Chromium and nginx-rtmp.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from lab.ports import free_port
+from lab.product import ROOT, Plan, Product, ffmpeg
+
+WIDE: Final = {"width": 1280, "height": 860}
+TALL: Final = {"width": 1280, "height": 1080}
+PHONE: Final = {"width": 390, "height": 844}
+CLIPS: Final[dict[str, tuple[int, int, str]]] = {
+    "Morning over the harbour": (19, 3, "c0=0x0b3c5d:c1=0xf4a259:c2=0xf9dcc4:c3=0x328cc1"),
+    "Night train, part one": (27, 7, "c0=0x10142b:c1=0x3a2e6b:c2=0xc84b7a:c3=0x1b1f3b"),
+    "Rain on the green house": (23, 11, "c0=0x0f3d2e:c1=0x3a7d44:c2=0xb7d3a8:c3=0x1c5d4a"),
+    "Market square at noon": (21, 19, "c0=0x7a2e1d:c1=0xe07a3f:c2=0xf2cc8f:c3=0xa63d40"),
+}
+"""Title, seconds, seed, palette."""
+BIG: Final = "Lighthouse, the long cut"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--to", type=Path, default=ROOT / "docs" / "images")
+    to = parser.parse_args().to
+    to.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=60_000)
+    with tempfile.TemporaryDirectory(prefix="ezshots-") as folder:
+        clips = [make_clip(Path(folder), title, *look) for title, look in CLIPS.items()]
+        big = make_clip(Path(folder), BIG, 30, 23, "c0=0x1d3557:c1=0x457b9d:c2=0xa8dadc:c3=0xf1faee", kbps=12000)
+        home = Path(folder) / "var"
+        ports = {name: free_port() for name in ("web_port", "rtmp_port", "platform_port")}
+        plan = Plan(home=home, start_demo=False, **ports)
+        with Product(plan) as product, chromium() as browser:
+            take_all(product, browser, clips, big, to)
+
+
+def make_clip(folder: Path, title: str, seconds: int, seed: int, palette: str, kbps: int = 900) -> Path:
+    """Slow colour gradients with a quiet tone, 854x480 and 30 pictures a second, key frames 2 s apart."""
+    path = folder / f"{title}.mp4"
+    picture = f"gradients=size=854x480:rate=30:nb_colors=4:seed={seed}:speed=0.008:{palette}"
+    rate = ["-b:v", f"{kbps}k", "-minrate", f"{kbps}k", "-maxrate", f"{kbps}k", "-bufsize", f"{kbps}k"]
+    video = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "60", "-pix_fmt", "yuv420p", *rate]
+    padded = ["-x264-params", "nal-hrd=cbr"]
+    inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", f"sine=frequency={200 + 20 * seed}"]
+    quiet = ["-af", "volume=0.05", "-c:a", "aac", "-b:a", "128k"]
+    command = [ffmpeg(), "-v", "error", "-y", *inputs, "-t", str(seconds), *video, *padded, *quiet, str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        yield browser
+        browser.close()
+
+
+def take_all(product: Product, browser: Browser, clips: list[Path], big: Path, to: Path) -> None:
+    context = browser.new_context(base_url=product.url, viewport=WIDE, color_scheme="light", locale="en-GB")
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    register(page)
+    upload(page, clips, big, to)
+    stream(product, page, to)
+    phone: dict[str, Any] = {"viewport": PHONE, "color_scheme": "dark", "device_scale_factor": 1.5}
+    with browser.new_context(base_url=product.url, storage_state=context.storage_state(), **phone) as small:
+        dark = small.new_page()
+        dark.goto(page.url)
+        expect(dark.locator("[data-headline]")).to_have_text("On air")
+        take(dark, to / "stream-dark-phone.png")
+    page.locator("#stream-verb").click()
+    expect(page.locator("[data-headline]")).to_have_text("Off air")
+
+
+def register(page: Page) -> None:
+    page.goto("/account/signup/")
+    page.fill("#id_name", "Ada Larsen")
+    page.fill("#id_email", "ada@harbour.example")
+    page.fill("#id_password1", "correct horse battery")
+    page.fill("#id_password2", "correct horse battery")
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/streams/")
+
+
+def upload(page: Page, clips: list[Path], big: Path, to: Path) -> None:
+    """All at once over a line of 3 MiB/s; the picture is taken when the first ones are ready and the big one is not."""
+    page.goto("/library/")
+    line = page.context.new_cdp_session(page)
+    line.send("Network.enable")
+    limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 3 * 1024**2}
+    line.send("Network.emulateNetworkConditions", limits)
+    page.set_input_files("input[type=file]", [big, *clips])
+    expect(page.locator(".file-row .status-live, .file-row .status-done")).to_have_count(3)
+    page.set_viewport_size(TALL)
+    take(page, to / "library.png")
+    page.set_viewport_size(WIDE)
+    line.send("Network.emulateNetworkConditions", limits | {"uploadThroughput": -1})
+    expect(page.locator(".file-row .thumb img")).to_have_count(len(clips) + 1)
+
+
+def stream(product: Product, page: Page, to: Path) -> None:
+    page.goto("/streams/new")
+    page.fill("#id_title", "Harbour channel")
+    page.fill("#id_description", "Slow pictures, day and night")
+    for title in CLIPS:
+        page.locator("[data-file]", has_text=title).locator("[data-add]").click()
+    for name, url in zip(("Harbour on Tube", "Harbour on Switch"), product.ingest.values(), strict=True):
+        add_destination(page, name, url)
+    page.evaluate("scrollTo(0, 0); document.activeElement.blur(); document.querySelector('.notes').hidden = true")
+    take(page, to / "new-stream.png")
+    page.locator("#id_keep_files_after_stop").check()
+    page.get_by_role("button", name="Save and start").click()
+    expect(page.locator("#stream-destinations .status-live")).to_have_count(2)
+    restart(page)
+    expect(page.locator("#stream-destinations .status-live")).to_have_count(2)
+    expect(page.locator("#stream-now [data-tick]")).to_contain_text("0:1")
+    take(page, to / "stream.png")
+
+
+def restart(page: Page) -> None:
+    """With all files there it begins at the beginning; and a history of one run looks better than none."""
+    page.wait_for_timeout(5_000)
+    page.locator("#stream-verb").click()
+    expect(page.locator("[data-headline]")).to_have_text("Off air")
+    page.locator("#stream-verb").click()
+
+
+def add_destination(page: Page, name: str, url: str) -> None:
+    form = page.locator("[data-destination-form]")
+    if not form.is_visible():
+        page.locator("details.new-destination summary").click()
+    form.locator("select").select_option("custom")
+    form.locator("[name$=name]").fill(name)
+    form.locator("[name$=url]").fill(url)
+    form.locator("[name$=key]").fill(f"harbour-{len(name)}")
+    page.get_by_role("button", name="Add this destination").click()
+    expect(page.locator(".destination-choice", has_text=name)).to_be_visible()
+
+
+def take(page: Page, path: Path) -> None:
+    """What the window shows, with no pointer over it."""
+    page.mouse.move(0, 0)
+    page.screenshot(path=path)
+    print(f"{path.name}: {path.stat().st_size // 1024} KiB")
+
+
+if __name__ == "__main__":
+    main()
