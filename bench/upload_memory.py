@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from kit.valkey import Valkey
 
+from lab.valkey import Valkey
 from media_library.tests.webserver import Browser, WebServer
 
 CHUNK = 8 * 1024**2
