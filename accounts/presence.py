@@ -18,7 +18,7 @@ def present(scope: dict[str, Any]) -> User | AnonymousUser:
     """The user of a socket as they are now: nobody, once the session was ended, the password changed or the
     account switched off. Two queries."""
     session = _read_again(scope["session"])
-    user = User.objects.filter(pk=session.get(SESSION_KEY, 0), is_active=True).first()
+    user = User.objects.filter(pk=int(session.get(SESSION_KEY, 0)), is_active=True).first()
     return user if user is not None and _opens(session, user) else AnonymousUser()
 
 

@@ -24,6 +24,8 @@ from streams.reconcile import Order, Start, Stop, Update, Wanted, plan
 log = structlog.get_logger(__name__)
 ACTOR_LATE: Final = timedelta(seconds=8)
 """A start whose actor has done nothing for this long: its message is gone, it is queued again."""
+FLEET_HEARD: Final = timedelta(seconds=6)
+"""After so long every agent that lives has sent a heartbeat; before, a start would find none of them reachable."""
 
 
 def converge(vps_id: int, held: Iterable[RunReport], now: datetime) -> list[Order]:
@@ -72,18 +74,20 @@ def _run(run_id: uuid.UUID) -> Run:
 
 
 class Sweep:
-    """What time alone brings about. Silence from before it began to listen proves nothing."""
+    """What time alone brings about. Silence proves nothing from before it began to listen, nor while Redis is away:
+    streams on air would be given up for it, and stopped by the first heartbeat that comes through again."""
 
-    def __init__(self, listening_since: datetime) -> None:
+    def __init__(self, listening_since: datetime | None = None) -> None:
         self.listening_since = listening_since
+        """None: nobody could be heard now."""
         self._queued_at: dict[uuid.UUID, datetime] = {}
 
     def run(self, now: datetime) -> int:
         """How many streams were resolved or nudged."""
-        return self.resolve_overdue(now) + self.queue_late_starts(now)
+        heard = now - self.listening_since if self.listening_since else timedelta()
+        return self.resolve_overdue(now, heard) + (self.queue_late_starts(now) if heard > FLEET_HEARD else 0)
 
-    def resolve_overdue(self, now: datetime) -> int:
-        heard = now - self.listening_since
+    def resolve_overdue(self, now: datetime, heard: timedelta) -> int:
         return sum(resolve_overdue(status, limit, now) for status, limit in TIMEOUTS.items() if heard > limit)
 
     def queue_late_starts(self, now: datetime) -> int:

@@ -31,7 +31,7 @@ SWEEP_S: Final = 5.0
 PING_S: Final = 30.0
 BATCH: Final = 500
 QUEUE: Final = 20_000
-LONGEST_PAUSE_S: Final = 15.0
+LONGEST_PAUSE_S: Final = 5.0
 
 
 class Listener:
@@ -44,7 +44,7 @@ class Listener:
         self._reconnect = reconnect
         self._queue: asyncio.Queue[UpMessage] = asyncio.Queue(QUEUE)
         self._in_hand: set[asyncio.Task[None]] = set()
-        self._sweep = Sweep(timezone.now())
+        self._sweep = Sweep()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ends when `stop` is set (the batch in hand is finished), or when Redis goes and it may not reconnect."""
@@ -80,6 +80,7 @@ class Listener:
             except (RedisError, OSError) as error:
                 failures = 0 if self.subscribed.is_set() else failures + 1
                 self.subscribed.clear()
+                self._sweep.listening_since = None
                 log.warning("listener.redis_lost", error=type(error).__name__, failures=failures)
                 if not self._reconnect:
                     raise
@@ -94,6 +95,7 @@ class Listener:
                 if message is None:
                     continue
                 if message["type"] == "psubscribe":
+                    self._sweep.listening_since = timezone.now()
                     self.subscribed.set()
                 elif message["type"] == "pmessage":
                     self._take(message)
@@ -159,6 +161,6 @@ class Listener:
 
 
 def pause_s(failures: int, jitter: float) -> float:
-    """Seconds before the next try: 0.5, 1, 2 … 15, with up to half of it taken off. `jitter` 0..1."""
+    """Seconds before the next try: 0.5, 1, 2, 4, 5, with up to half of it taken off. `jitter` 0..1."""
     whole = min(LONGEST_PAUSE_S, 0.5 * 2 ** min(failures, 10))
     return float(whole * (1 - jitter / 2))

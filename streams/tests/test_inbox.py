@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from agent.protocol import DestinationState, Pong, StartStream, StreamProgress
-from streams.converge import ACTOR_LATE, Sweep, resolve_overdue
+from streams.converge import ACTOR_LATE, FLEET_HEARD, Sweep, resolve_overdue
 from streams.inbox import Inbox
 from streams.lifecycle import TIMEOUTS
 from streams.models import EndReason, Progress, Run, Status
@@ -184,6 +184,22 @@ def test_silence_from_before_we_listened_proves_nothing(stream, vps, now):
     stream.refresh_from_db()
     assert stream.state is Status.ERROR
     assert Run.objects.get().reason is EndReason.LOST
+
+
+def test_silence_while_nobody_can_be_heard_proves_nothing(stream, alice, vps, now):
+    build.running(stream, vps)
+    build.starting_run(build.stream(alice, "queued"))
+    assert Sweep(listening_since=None).run(now + timedelta(hours=1)) == 0
+    stream.refresh_from_db()
+    assert stream.state is Status.STREAMING
+
+
+def test_a_start_waits_until_the_fleet_was_heard_again(stream, vps, now):
+    build.starting_run(stream)
+    back = now + timedelta(minutes=2)
+    sweep = Sweep(listening_since=back)
+    assert sweep.run(back + FLEET_HEARD) == 0
+    assert sweep.run(back + FLEET_HEARD + timedelta(seconds=1)) == 1
 
 
 def test_a_start_whose_actor_was_lost_is_queued_again_but_not_each_time(stream, now):
