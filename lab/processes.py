@@ -158,10 +158,6 @@ class Supervisor:
             child.process.wait()
 
 
-ROOM: Final = 4.0
-"""Tests hold limits of time with this much room: theirs is a shared machine, and what is broken is slow by far more."""
-
-
 class NotInTimeError(TimeoutError):
     """A condition did not come true within its limit."""
 
