@@ -133,10 +133,10 @@ class RunningPlayout:
         raise AssertionError(f"not seen: {seen[-1:]}")
 
     def wait_for_state(self, number: int, state: str, limit_s: float = 10) -> None:
-        wait_until(lambda: self.state(number) == state, f"destination {number} being {state}", limit_s * ROOM)
+        wait_until(lambda: self.state(number) == state, f"destination {number} being {state}", limit_s)
 
     def wait_for_item(self, item_id: int, limit_s: float = 10) -> None:
-        wait_until(lambda: self.status()["item_id"] == item_id, f"item {item_id}", limit_s * ROOM)
+        wait_until(lambda: self.status()["item_id"] == item_id, f"item {item_id}", limit_s)
 
     def exit(self, limit_s: float = 10) -> dict[str, Any]:
         self.process.wait(limit_s * ROOM)

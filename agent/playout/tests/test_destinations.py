@@ -10,7 +10,7 @@ import pytest
 from agent.playout.flv import VIDEO
 from agent.playout.target import is_public
 from lab.ports import free_port
-from lab.processes import ROOM, wait_until
+from lab.processes import wait_until
 
 from . import recordings
 from .clips import clip
@@ -119,7 +119,7 @@ def test_a_name_that_does_not_resolve_is_named(server: NginxRtmp, tmp_path: Path
     places = [destination(1, server.url), destination(2, "rtmp://no-such-host.invalid/live")]
     with RunningPlayout(tmp_path, items(clip()), places) as playout:
         playout.wait_for_state(1, "live", 4)
-        wait_until(lambda: "cannot be resolved" in (playout.destination(2)["reason"] or ""), "the reason", 12 * ROOM)
+        wait_until(lambda: "cannot be resolved" in (playout.destination(2)["reason"] or ""), "the reason", 12)
     _undisturbed(server)
 
 
@@ -153,9 +153,7 @@ def test_a_reader_that_stops_reading_drops_and_disturbs_nobody(tmp_path: Path) -
             with RunningPlayout(tmp_path, items(clip(seconds=3)), places) as playout:
                 playout.wait_for_state(2, "live", 4)
                 stuck.set()
-                wait_until(
-                    lambda: "has taken no data" in (playout.destination(2)["reason"] or ""), "the reason", 25 * ROOM
-                )
+                wait_until(lambda: "has taken no data" in (playout.destination(2)["reason"] or ""), "the reason", 25)
                 assert playout.state(1) == "live"
         _undisturbed(server)
 
