@@ -37,6 +37,12 @@ class Playlist:
             self._take(chosen)
         return chosen
 
+    def opening(self, spent: Playable) -> Item | None:
+        """The item a list in order begins with, as long as nothing has begun."""
+        if self.current is not None or self._order != "sequential":
+            return None
+        return next((item for item in self._pending if not spent(item)), None)
+
     def finished(self, spent: Playable) -> bool:
         """The list does not loop and nothing of it is left to play."""
         return not self._loop and bool(self._items) and all(spent(item) for item in self._pending)

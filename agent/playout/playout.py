@@ -25,6 +25,8 @@ LEAD_MS: Final = 700
 """Media sent ahead of the clock: the burst that starts a player fast and bridges a slow disk. It is also how much
 longer a recording is than the time on air."""
 HICCUP_S: Final = 2.0
+OPENING_LIMIT_S: Final = 10.0
+"""So long a list in order waits for its first item while others could play already."""
 BEGIN_LIMIT_S: Final = 2.0
 BEGIN_GRACE_S: Final = 0.4
 QUEUE_S: Final = 5.0
@@ -146,6 +148,7 @@ class Playout:
         if now - self._ticked > HICCUP_S and self._anchor is not None:
             self._anchor += now - self._ticked  # the process was stopped or starved: go on, do not race
         self._ticked = now
+        self.programme.patient = now - self._started < OPENING_LIMIT_S
         if self._anchor is None and self._may_begin(now):
             self._anchor = now - self.programme.timeline.end / 1000
         if self._anchor is not None and self._over is None:

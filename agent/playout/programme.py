@@ -48,6 +48,8 @@ class Programme:
         self.playlist = playlist
         self.timeline = Timeline(start)
         self.state: State = "idle"
+        self.patient = False
+        """A list in order waits for its first item, although a later one could begin."""
         self.items_played = 0
         self.position_ms = 0
         self.skipped: deque[Skipped] = deque(maxlen=SKIPPED_KEPT)
@@ -125,6 +127,10 @@ class Programme:
         for broken in self.playlist.items():
             if broken.failed is not None:
                 self._note(Skipped(broken.file_id, broken.failed))
+        opening = self.playlist.opening(self.spent)
+        if self.patient and opening is not None and not self.playable(opening):
+            self.state = "idle"
+            return False
         item = self.playlist.advance(self.playable, self.spent)
         if item is None:
             over = self.items_played > 0 and self.playlist.finished(self.spent)

@@ -94,6 +94,20 @@ def test_removing_everything_waits_and_new_items_play(server: NginxRtmp, place: 
     assert min(_recorded(server, place).gaps(VIDEO)) >= 0
 
 
+def test_a_list_in_order_waits_for_its_first_item(place: dict, tmp_path: Path) -> None:
+    late = item(1, tmp_path / "first.flv", ready=False)
+    with RunningPlayout(tmp_path, [late, item(2, LONG[1])], [place]) as playout:
+        assert playout.status()["phase"] == "waiting"
+        playout.reload(items=[item(1, LONG[0]), item(2, LONG[1])])
+        playout.wait_for_item(1)
+        assert playout.status()["items_played"] == 0
+
+
+def test_a_first_item_that_failed_is_not_waited_for(place: dict, tmp_path: Path) -> None:
+    with RunningPlayout(tmp_path, [item(1, tmp_path / "no.flv", failed="gone"), item(2, LONG[1])], [place]) as playout:
+        playout.wait_for_item(2, 2)
+
+
 def test_items_play_as_they_become_ready(place: dict, tmp_path: Path) -> None:
     late = item(1, tmp_path / "later.flv", ready=False)
     with RunningPlayout(tmp_path, [late], [place]) as playout:

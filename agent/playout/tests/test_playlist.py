@@ -62,6 +62,18 @@ def test_what_is_not_ready_is_passed_over_and_played_later() -> None:
     assert plays.finished(spent)
 
 
+def test_a_list_in_order_opens_with_its_first_item_that_can_ever_play() -> None:
+    plays = Playlist([make(1, failed="x"), make(2, ready=False), make(3)], "sequential", True, random.Random())
+    assert (opening := plays.opening(spent)) is not None
+    assert opening.item_id == 2
+    assert play(plays, 1) == [3]
+    assert plays.opening(spent) is None
+
+
+def test_a_shuffled_list_opens_with_any_item() -> None:
+    assert playlist(1, 2, order="random").opening(spent) is None
+
+
 def test_what_has_failed_is_never_played() -> None:
     plays = Playlist([make(1, failed="x"), make(2)], "sequential", True, random.Random())
     assert play(plays, 3) == [2, 2, 2]
