@@ -212,8 +212,10 @@ class Playout:
         return self._first_ready is not None and now - self._first_ready >= BEGIN_GRACE_S
 
     def _queue_limit(self, now: float) -> int:
+        """Bytes that may wait for a destination. The burst at the start comes before any rate is known."""
         low, high = QUEUE_BYTES
-        return min(high, max(low, int(self._meter.kbps(now, self._bytes) * 1000 / 8 * QUEUE_S)))
+        kbps = self._meter.kbps(now, self._bytes)
+        return min(high, max(low, int(kbps * 1000 / 8 * QUEUE_S))) if kbps else high
 
     def _notice_changes(self) -> None:
         item = self._item()
