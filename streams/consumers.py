@@ -1,4 +1,4 @@
-"""Open pages, over WebSocket: a poke comes in, the fragment of the fresh snapshot goes out (DESIGN 5).
+"""Open pages, over WebSocket: a poke comes in, the fragment of the fresh snapshot goes out.
 
 A page joins its group, then renders, then follows the pokes. At most one push a second per page: the first at
 once, what comes meanwhile together at the end of that second. A change of state does not wait for that second, or it

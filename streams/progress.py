@@ -1,7 +1,7 @@
 """What browsers are told: one kind of message, a poke, to the groups of a stream and of its owner's list.
 
 A page joins its group, then renders a snapshot, then applies events; the poke carries no state, so a lost or
-doubled one does no harm (DESIGN 5).
+doubled one does no harm.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the database wants of a VPS, what its heartbeat holds, and the difference as orders (DESIGN 4). Pure."""
+"""What the database wants of a VPS, what its heartbeat holds, and the difference as orders. Pure."""
 
 from __future__ import annotations
 
