@@ -129,6 +129,7 @@ def stream(product: Product, page: Page, to: Path) -> None:
     page.get_by_role("button", name="Save and start").click()
     expect(page.locator("#stream-destinations .status-live")).to_have_count(2)
     expect(page.locator("img.live-picture")).to_be_visible()
+    expect(page.locator("#stream-now [data-tick]")).to_contain_text("0:1")
     take(page, to / "stream.png")
 
 

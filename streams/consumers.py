@@ -22,9 +22,9 @@ from django.utils import timezone, translation
 from accounts import time_zones
 from accounts.models import User
 from accounts.presence import present
-from streams import access, pages, progress
+from streams import access, groups, pages, progress
 from streams.access import Viewer
-from streams.models import Stream
+from streams.models import Stream, StreamQuerySet
 
 NOT_FOUND = 4404
 SIGNED_OUT = 4401
@@ -181,7 +181,12 @@ def render_page(scope: dict[str, Any], stream_id: int) -> str:
 def render_rows(scope: dict[str, Any], stream_ids: Iterable[int]) -> str:
     with _eyes_of(scope) as viewer:
         streams = list(access.streams_seen_by(viewer).select_related("run").filter(pk__in=list(stream_ids)))
-        return pages.rows_html(streams, timezone.now())
+        return pages.rows_html(streams, timezone.now()) + pages.numbers_html(groups.numbers(_of(viewer)))
+
+
+def _of(viewer: Viewer) -> StreamQuerySet:
+    """The streams of the viewer's own list."""
+    return Stream.objects.of(viewer) if isinstance(viewer, User) else StreamQuerySet(Stream).none()
 
 
 def _on_air_ids(user: User) -> set[int]:

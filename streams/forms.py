@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from streams import platforms, rules
 from streams.errors import Invalid, Refused
-from streams.models import ON_AIR, Destination, Order, Platform, Status, Stream, StreamQuerySet
+from streams.groups import GROUPS
+from streams.models import Destination, Order, Platform, Stream, StreamQuerySet
 from streams.playlist import MAX_ITEMS
 
 
@@ -201,11 +202,6 @@ class ConfirmedForm(forms.Form):
 class FilterForm(forms.Form):
     """The streams list: search, state, order. What is not offered counts as not asked for."""
 
-    STATES: Final[dict[str, tuple[Status, ...]]] = {
-        "on_air": ON_AIR,
-        "off_air": (Status.INACTIVE,),
-        "failed": (Status.ERROR,),
-    }
     SORTS: Final[dict[str, tuple[str, ...]]] = {
         "": ("-created_at", "-id"),
         "title": ("title", "id"),
@@ -248,7 +244,7 @@ class FilterForm(forms.Form):
         if wanted.get("q"):
             streams = streams.filter(title__icontains=wanted["q"])
         if wanted.get("state"):
-            streams = streams.filter(status__in=self.STATES[wanted["state"]])
+            streams = streams.filter(status__in=GROUPS[wanted["state"]])
         return streams.order_by(*self.SORTS[wanted.get("sort", "")])
 
 

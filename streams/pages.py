@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -39,6 +39,11 @@ def show_html(stream: Stream, now: datetime) -> str:
 
 def rows(streams: Sequence[Stream], now: datetime) -> list[tuple[Stream, Snapshot]]:
     return list(zip(streams, snapshots_for(streams, now), strict=True))
+
+
+def numbers_html(numbers: Mapping[str, int]) -> str:
+    """How many streams there are of each state, each number to be swapped in by its id."""
+    return render_to_string("streams/fragments/numbers.html", {"numbers": numbers.items()})
 
 
 def rows_html(streams: Sequence[Stream], now: datetime) -> str:

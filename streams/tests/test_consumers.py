@@ -236,6 +236,17 @@ async def test_the_list_is_sent_the_rows_that_changed(quick):
     await page.disconnect()
 
 
+async def test_the_list_hears_how_many_are_on_air(quick):
+    alice, _, _, stream = await people_and_stream()
+    page = socket("/ws/streams", alice)
+    await page.connect()
+    await database_sync_to_async(actions.start)(stream, alice)
+    html = await page.receive_from(timeout=LIMIT_S)
+    assert 'id="stream-number-on_air">1<' in html
+    assert 'id="stream-number-off_air">0<' in html
+    await page.disconnect()
+
+
 async def test_the_list_is_told_of_streams_that_come_and_go(quick):
     alice, bob, _, stream = await people_and_stream()
     page = socket("/ws/streams", alice)

@@ -93,7 +93,7 @@ def test_an_open_list_takes_what_came_meanwhile(alice):
     part = browser(alice).get(reverse("streams:rows")).content.decode()
     assert 'id="stream-list" hx-swap-oob="true"' in part
     assert "New one" in part
-    assert 'All <span class="num">1</span>' in part
+    assert 'id="stream-number-all">1<' in part
 
 
 # ------------------------------------------------------------------------------------------------ bulk

@@ -7,7 +7,6 @@ from typing import Any, Final
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from kit.redirects import back
 from media_library.models import VideoFile
-from streams import actions, pages
+from streams import actions, groups, pages
 from streams.errors import Refused
 from streams.forms import ConfirmedForm, FilterForm, ids
 from streams.models import Stream
@@ -98,23 +97,21 @@ def _say(request: Request, done: int, *, starting: bool) -> None:
 def _context(request: Request) -> dict[str, Any]:
     form = FilterForm(request.GET)
     mine = Stream.objects.of(request.user)
-    counts = dict(mine.order_by().values_list("status").annotate(Count("pk")))
+    numbers = groups.numbers(mine)
     page = Paginator(form.narrowed(mine.select_related("run")), PAGE_SIZE).get_page(request.GET.get("page"))
     return {
         "form": form,
         "page": page,
         "rows": pages.rows(list(page.object_list), timezone.now()),
-        "total": sum(counts.values()),
-        "states": _states(form, counts),
+        "total": numbers[""],
+        "states": _states(form, numbers),
         "is_narrowed": any(form.cleaned_data.get(name) for name in ("q", "state")),
     }
 
 
-def _states(form: FilterForm, counts: dict[str, int]) -> list[dict[str, Any]]:
+def _states(form: FilterForm, numbers: dict[str, int]) -> list[dict[str, Any]]:
     """The states to choose from, with how many there are of each."""
     chosen = form.cleaned_data.get("state", "")
-    numbers = {name: sum(counts.get(each, 0) for each in group) for name, group in form.STATES.items()}
-    numbers[""] = sum(counts.values())
     return [
         {"value": value, "label": label, "number": numbers[value], "is_chosen": value == chosen}
         for value, label in form.STATE_LABELS
