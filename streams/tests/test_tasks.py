@@ -1,4 +1,5 @@
 from datetime import timedelta
+from importlib import import_module
 from types import SimpleNamespace
 
 import dramatiq
@@ -98,4 +99,5 @@ def test_a_worker_says_which_queues_it_serves():
 
 
 def test_every_queue_is_served_by_a_process_that_says_so():
+    import_module("media_library.tasks")
     assert {actor.queue_name for actor in dramatiq.get_broker().actors.values()} == set(KIND_OF_QUEUE)
