@@ -49,7 +49,6 @@ def test_giving_back_twice_is_a_bug_that_shows(alice):
 
 
 @pytest.mark.postgres
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
 @pytest.mark.django_db(transaction=True)
 def test_many_at_once_never_pass_the_limit():
     package = Package.objects.create(name="Tiny", max_storage=1000, max_concurrent_streams=1)

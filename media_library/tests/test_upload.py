@@ -240,7 +240,6 @@ def test_csrf_is_checked(alice):
 
 
 @pytest.mark.postgres
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
 @pytest.mark.django_db(transaction=True)
 def test_uploads_racing_for_the_last_bytes():
     package = Package.objects.create(name="Tiny", max_storage=1000, max_concurrent_streams=1)
