@@ -105,7 +105,7 @@ class Listener:
             message = decode_up(raw["channel"].decode(errors="replace"), raw["data"])
         except ProtocolError as error:
             self.inbox.counts["malformed"] += 1
-            log.warning("listener.malformed", channel=raw["channel"][:60], error=str(error))
+            log.warning("listener.malformed", channel=raw["channel"].decode(errors="replace")[:60], error=str(error))
             return
         if self._queue.full():
             self._queue.get_nowait()

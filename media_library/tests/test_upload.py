@@ -1,12 +1,10 @@
 """Beginning an upload, sending chunks, asking for the offset."""
 
 import base64
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 from dramatiq.brokers.redis import RedisBroker
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 
 from accounts.models import AuditEntry, Package, User
 from conftest import make_user
+from lab.races import at_once
 from media_library import actions, incoming, names, tasks, tus
 from media_library.errors import NoRoom
 from media_library.models import FileStatus, Upload, VideoFile
@@ -245,18 +244,9 @@ def test_uploads_racing_for_the_last_bytes():
     package = Package.objects.create(name="Tiny", max_storage=1000, max_concurrent_streams=1)
     user = make_user("race@example.org", "Race", package=package)
 
-    def begin(n):
-        try:
-            actions.create_upload(user, f"{n}.mp4", 400, timezone.now())
-        except NoRoom:
-            return False
-        finally:
-            connection.close()
-        return True
-
-    with ThreadPoolExecutor(12) as pool:
-        won = list(pool.map(begin, range(24)))
-    assert sum(won) == 2
+    outcomes = at_once(12, lambda: actions.create_upload(user, "a.mp4", 400, timezone.now()))
+    assert outcomes.count(None) == 2
+    assert sum(isinstance(outcome, NoRoom) for outcome in outcomes) == 10
     assert User.objects.get(pk=user.pk).storage_reserved == 800
     assert Upload.objects.count() == VideoFile.objects.filter(status=FileStatus.UPLOADING).count() == 2
 

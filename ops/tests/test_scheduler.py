@@ -6,10 +6,10 @@ from django.core.management import call_command
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from lab.races import at_once
 from ops import scheduler
 from ops.models import Job, Process
 from ops.schedule import JOBS, Periodic
-from streams.tests.races import at_once
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 calls: list[object] = []

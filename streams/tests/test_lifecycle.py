@@ -1,11 +1,11 @@
 import pytest
 
+from lab.races import at_once
 from streams import lifecycle
 from streams.errors import WrongState
 from streams.lifecycle import END_REASONS, TIMEOUTS, TRANSITIONS, Event
 from streams.models import EndReason, Run, Status, Stream, Transition
 from streams.tests import build
-from streams.tests.races import at_once
 
 
 @pytest.mark.parametrize("status", [status for status in Status if not status.is_resting])

@@ -5,11 +5,11 @@ from django.utils import timezone
 from fleet import slots
 from fleet.candidates import candidates
 from fleet.models import Vps
+from lab.races import at_once
 from streams import lifecycle, starting
 from streams.lifecycle import Event
 from streams.models import Run, Status, Stream
 from streams.tests import build
-from streams.tests.races import at_once
 
 
 def test_a_slot_is_what_a_run_holds(alice, vps):

@@ -10,12 +10,12 @@ from agent.protocol import StartStream, UpdateStream
 from fleet import commands
 from fleet.models import Vps
 from fleet.slots import held
+from lab.races import at_once
 from media_library.models import FileStatus, VideoFile
 from streams import actions, commanding, starting
 from streams.errors import KeyInUse, NotReady, OverLimit, WrongState
 from streams.models import EndReason, Progress, Run, Status, Stream, StreamDestination, Transition
 from streams.tests import build
-from streams.tests.races import at_once
 
 
 def test_it_goes_from_rest_to_a_command_an_agent_hears(stream, alice, vps, ear):
