@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.journal import Record
-from agent.protocol import Ping, StartStream, StopStream, UpdateStream
+from agent.protocol import Ping, StartStream, SteerStream, StopStream, TestDestination, UpdateStream
 from agent.state import Playing
 
 
@@ -101,4 +101,15 @@ class Shutdown:
 
 MediaEvent = MediaCached | MediaEvicted | MediaProgress | MediaReady | MediaComplete | MediaFailed
 PlayoutEvent = PlayoutStarted | PlayoutStatus | PlayoutExited | Adopted
-Event = StartStream | UpdateStream | StopStream | Ping | MediaEvent | PlayoutEvent | Tick | Shutdown
+Event = (
+    StartStream
+    | UpdateStream
+    | StopStream
+    | SteerStream
+    | TestDestination
+    | Ping
+    | MediaEvent
+    | PlayoutEvent
+    | Tick
+    | Shutdown
+)

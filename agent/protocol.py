@@ -6,10 +6,10 @@ docs/protocol.md shows an example of each; those examples are the golden files b
 
 Channels (one per VPS and direction, so that a Redis user can be held to its own four):
 
-    vps-commands:{vps_id}      down   StartStream, UpdateStream, StopStream, Ping
+    vps-commands:{vps_id}      down   StartStream, UpdateStream, StopStream, SteerStream, TestDestination, Ping
     stream-status:{vps_id}     up     StreamStatus
     stream-progress:{vps_id}   up     StreamProgress
-    vps-status:{vps_id}        up     Pong, Heartbeat
+    vps-status:{vps_id}        up     Pong, Heartbeat, Steered, DestinationTested
 
 Times are unix seconds (float), sizes are bytes, rates are kbit/s unless the name says otherwise.
 """
@@ -91,6 +91,21 @@ class VideoFile:
     pixel_format: str | None = None
     audio_codec: str | None = None
     """None: the file has no sound, a silent track is added when it is prepared."""
+    live_url: str = field(default="", repr=False)
+    """A live input instead of a file: an RTMP(S) or HLS address, a secret for it may hold a key. Nothing is fetched
+    then: `file_id` is minus the item's id, `size` 0 and `download_url` empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlateFile:
+    """The owner's own slate, shown whenever nothing else can play: a `picture` or a `clip`."""
+
+    file_id: int
+    kind: str
+    filename: str
+    download_url: str = field(repr=False)
+    size: int
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +117,8 @@ class PushUrl:
     url: str
     key: str = field(repr=False)
     enabled: bool = True
+    via: str = "native"
+    """How it is pushed: `native` (the playout's own client), `ffmpeg` or `nginx`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +138,8 @@ class StreamConfig:
     stream_key: str = field(default="", repr=False)
     picture_url: str = field(default="", repr=False)
     """Where a picture of what is on air may be put (signed, so a secret); empty: none is wanted."""
+    slate: SlateFile | None = None
+    """None: the slate that FFmpeg makes."""
     request_id: str = ""
 
     @property
@@ -140,6 +159,20 @@ class DestinationState:
     bitrate_kbps: float = 0.0
     reconnects: int = 0
     drops: int = 0
+    lag_ms: int = 0
+    """How much of the stream waits for the server to take it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputState:
+    """A live input whose turn has come. `away`: the playlist or the slate plays meanwhile; `returning`: it sends
+    again and must be stable for a while."""
+
+    item_id: int
+    state: str
+    """on, away or returning."""
+    since: float
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +195,10 @@ class RunReport:
     on_air_since: float | None = None
     restarts: int = 0
     skipped: tuple[SkippedItem, ...] = ()
+    slate: str | None = None
+    """Why the slate is on air; None while an item is."""
+    paused: bool = False
+    input: InputState | None = None
     destinations: tuple[DestinationState, ...] = ()
 
 
@@ -212,12 +249,41 @@ class StopStream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SteerStream:
+    """An order for what is on air; answered by `Steered` with the same `order_id`, refused for another run."""
+
+    command: typing.ClassVar[str] = "STEER_STREAM"
+    stream_id: int
+    run_id: str
+    order_id: str
+    order: str
+    """One of `STEERINGS`."""
+    timestamp: float
+    item_id: int | None = None
+    """For `jump` and `play_next`."""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestDestination:
+    """Open a real session with this destination, send no media, close; answered by `DestinationTested`."""
+
+    __test__: typing.ClassVar[bool] = False
+    command: typing.ClassVar[str] = "TEST_DESTINATION"
+    test_id: str
+    url: str
+    key: str = field(repr=False)
+    timestamp: float
+    via: str = "native"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ping:
     command: typing.ClassVar[str] = "PING"
     timestamp: float
 
 
-Command = StartStream | UpdateStream | StopStream | Ping
+Command = StartStream | UpdateStream | StopStream | SteerStream | TestDestination | Ping
 
 
 # ----------------------------------------------------------------------------------------------- up-messages
@@ -272,15 +338,49 @@ class Heartbeat:
     """False while the agent shuts down: hold what it holds, give it nothing new."""
 
 
-UpMessage = StreamStatus | StreamProgress | Pong | Heartbeat
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steered:
+    """What came of a `SteerStream`: `item_id` is what is on air now, None for the slate."""
+
+    command: typing.ClassVar[str] = "STEERED"
+    vps_id: int
+    timestamp: float
+    stream_id: int
+    run_id: str
+    order_id: str
+    ok: bool
+    message: str = ""
+    """Why not, in plain words."""
+    item_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationTested:
+    command: typing.ClassVar[str] = "TESTED"
+    vps_id: int
+    timestamp: float
+    test_id: str
+    state: str
+    """ok, refused (the server does not want the key or application), failed (somebody must change something) or
+    unreachable."""
+    message: str
+    took_ms: int = 0
+
+
+UpMessage = StreamStatus | StreamProgress | Pong | Heartbeat | Steered | DestinationTested
 Message = Command | UpMessage
 
 _COMMANDS: Final[dict[str, type[Command]]] = {
-    kind.command: kind for kind in (StartStream, UpdateStream, StopStream, Ping)
+    kind.command: kind for kind in (StartStream, UpdateStream, StopStream, SteerStream, TestDestination, Ping)
 }
-_VPS_MESSAGES: Final[dict[str, type[Pong | Heartbeat]]] = {kind.command: kind for kind in (Pong, Heartbeat)}
+_VPS_MESSAGES: Final[dict[str, type[Pong | Heartbeat | Steered | DestinationTested]]] = {
+    kind.command: kind for kind in (Pong, Heartbeat, Steered, DestinationTested)
+}
 
 STATUSES: Final = ("STREAMING", "STOPPED", "ERROR")
+STEERINGS: Final = ("next", "previous", "jump", "play_next", "pause", "resume")
+VIAS: Final = ("native", "ffmpeg", "nginx")
+TEST_STATES: Final = ("ok", "refused", "failed", "unreachable")
 
 
 # ----------------------------------------------------------------------------------------------- to and from
@@ -330,6 +430,8 @@ def _kind_of_up(channel: str, body: dict[str, Any]) -> type[UpMessage]:
 def _check_words(message: UpMessage) -> None:
     if isinstance(message, StreamStatus) and message.status not in STATUSES:
         raise ProtocolError("status: not one of the known words")
+    if isinstance(message, DestinationTested) and message.state not in TEST_STATES:
+        raise ProtocolError("state: not one of the known words")
     if isinstance(message, StreamProgress):
         if message.stage not in STAGES:
             raise ProtocolError("stage: not one of the known words")
@@ -339,9 +441,10 @@ def _check_words(message: UpMessage) -> None:
 
 def fingerprint(config: StreamConfig) -> str:
     """See `StreamConfig.fingerprint`. Keyed material goes in hashed, so the result may be logged."""
-    items = [(item.item_id, item.file_id, item.size) for item in config.video_files]
-    pushes = [(push.id, push.url, push.key, push.enabled) for push in config.push_urls]
-    material = json.dumps([items, pushes, config.loop, config.order])
+    items = [(item.item_id, item.file_id, item.size, item.live_url) for item in config.video_files]
+    pushes = [(push.id, push.url, push.key, push.enabled, push.via) for push in config.push_urls]
+    slate = config.slate and (config.slate.file_id, config.slate.kind, config.slate.size)
+    material = json.dumps([items, pushes, config.loop, config.order, slate])
     return hashlib.sha256(material.encode()).hexdigest()[:16]
 
 

@@ -48,7 +48,7 @@ class ItemInline(ReadOnlyInline):
     verbose_name_plural = _("playlist")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PlaylistItem]:
-        return PlaylistItem.objects.select_related("file")
+        return PlaylistItem.objects.select_related("file", "live")
 
     @admin.display(description=_("place"))
     def place(self, item: PlaylistItem) -> int:
@@ -56,7 +56,7 @@ class ItemInline(ReadOnlyInline):
 
     @admin.display(description=_("length"))
     def length(self, item: PlaylistItem) -> str:
-        return clock(item.file.duration_s)
+        return clock(item.file.duration_s if item.file else None)
 
 
 class OutputInline(ReadOnlyInline):

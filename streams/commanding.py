@@ -9,6 +9,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+import media_library.models
 from agent.protocol import PushUrl, StartStream, StopStream, StreamConfig, UpdateStream, VideoFile
 from fleet import commands
 from kit.actors import after_commit
@@ -26,7 +27,7 @@ def config_of(run: Run) -> StreamConfig:
         id=stream.pk,
         run_id=str(run.pk),
         epoch=run.epoch,
-        video_files=tuple(_video_file(item) for item in stream.items.select_related("file").order_by("position")),
+        video_files=tuple(_item(item) for item in stream.items.select_related("file", "live").order_by("position")),
         push_urls=tuple(_push_url(output) for output in _outputs(stream)),
         loop=stream.loop,
         order=stream.order,
@@ -41,10 +42,18 @@ def _outputs(stream: Stream) -> list[StreamDestination]:
     return list(rows.select_related("destination").order_by("id"))
 
 
-def _video_file(item: PlaylistItem) -> VideoFile:
-    file = item.file
+def _item(item: PlaylistItem) -> VideoFile:
+    if item.file is not None:
+        return _video_file(item.pk, item.file)
+    url = item.live.url() if item.live else ""
     return VideoFile(
-        item_id=item.pk,
+        item_id=item.pk, file_id=-item.pk, filename="", download_url="", size=0, title=item.title, live_url=url
+    )
+
+
+def _video_file(item_id: int, file: media_library.models.VideoFile) -> VideoFile:
+    return VideoFile(
+        item_id=item_id,
         file_id=file.pk,
         filename=file.stored_name,
         download_url=download_url(file),
@@ -62,7 +71,12 @@ def _video_file(item: PlaylistItem) -> VideoFile:
 def _push_url(output: StreamDestination) -> PushUrl:
     destination = output.destination
     return PushUrl(
-        id=output.pk, name=destination.name, url=destination.url, key=destination.key(), enabled=output.enabled
+        id=output.pk,
+        name=destination.name,
+        url=destination.url,
+        key=destination.key(),
+        enabled=output.enabled,
+        via=destination.via,
     )
 
 

@@ -51,7 +51,17 @@ class Platform(models.TextChoices):
     YOUTUBE = "youtube", "YouTube"
     TWITCH = "twitch", "Twitch"
     FACEBOOK = "facebook", "Facebook"
+    KICK = "kick", "Kick"
+    TROVO = "trovo", "Trovo"
     CUSTOM = "custom", _("Other RTMP server")
+
+
+class Via(models.TextChoices):
+    """How a destination is pushed (`agent.protocol.VIAS`)."""
+
+    NATIVE = "native", _("EZStream's own client")
+    FFMPEG = "ffmpeg", _("FFmpeg")
+    NGINX = "nginx", _("nginx on the VPS")
 
 
 class DestinationState(TonedChoices):
@@ -98,6 +108,10 @@ class Stream(models.Model):
         Vps, verbose_name=_("preferred VPS"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     files = models.ManyToManyField(VideoFile, through="PlaylistItem", related_name="streams")
+    slate_clip = models.ForeignKey(
+        VideoFile, verbose_name=_("clip"), null=True, blank=True, on_delete=models.PROTECT, related_name="slate_of"
+    )
+    """Plays whenever nothing else can; None: the picture, or the slate that is made by itself (EDGE-5)."""
     status = models.CharField(
         _("status"), max_length=12, choices=Status.choices, default=Status.INACTIVE, editable=False, db_index=True
     )
@@ -126,12 +140,68 @@ class Stream(models.Model):
         return Status(self.status)
 
 
+class SlatePicture(models.Model):
+    """A picture of the owner's, shown whenever nothing else can play."""
+
+    stream = models.OneToOneField(Stream, on_delete=models.CASCADE, related_name="slate_picture")
+    stored_name = models.CharField(max_length=400, unique=True)
+    original_name = models.CharField(max_length=255)
+    size = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.original_name
+
+
+class LiveInputQuerySet(models.QuerySet["LiveInput"]):
+    def of(self, user: User) -> LiveInputQuerySet:
+        return self.filter(owner=user)
+
+
+class LiveInput(models.Model):
+    """An RTMP or HLS address that may stand in playlists. It may hold a key, so it is sealed."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="live_inputs")
+    name = models.CharField(_("name"), max_length=80)
+    secret_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    sealed_url = models.TextField(editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = LiveInputQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("live input")
+        verbose_name_plural = _("live inputs")
+        ordering = ["name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def _context(self) -> str:
+        return f"streams_liveinput.url.{self.secret_id}"
+
+    def set_url(self, url: str) -> None:
+        self.sealed_url = seal(url, self._context, settings.FIELD_KEYS)
+
+    def url(self) -> str:
+        """The clear address. For the wire to the agent, nothing else."""
+        return unseal(self.sealed_url, self._context, settings.FIELD_KEYS)
+
+
 class PlaylistItem(models.Model):
-    """One place in a playlist. A file may stand in it more than once."""
+    """One place in a playlist: a file or a live input. Either may stand in it more than once."""
 
     stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="items")
-    file = models.ForeignKey(VideoFile, on_delete=models.PROTECT, related_name="playlist_items")
+    file = models.ForeignKey(VideoFile, null=True, on_delete=models.PROTECT, related_name="playlist_items")
+    live = models.ForeignKey(LiveInput, null=True, on_delete=models.PROTECT, related_name="playlist_items")
     position = models.PositiveIntegerField()
+
+    @property
+    def title(self) -> str:
+        source = self.file.title if self.file else self.live.name if self.live else ""
+        return str(source)
 
     class Meta:
         ordering = ["position"]
@@ -140,7 +210,11 @@ class PlaylistItem(models.Model):
                 fields=["stream", "position"],
                 name="playlist_position_unique",
                 deferrable=models.Deferrable.DEFERRED,
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(file__isnull=False) ^ models.Q(live__isnull=False),
+                name="playlist_item_file_or_live",
+            ),
         ]
 
 
@@ -156,6 +230,7 @@ class Destination(models.Model):
     platform = models.CharField(_("platform"), max_length=12, choices=Platform.choices, default=Platform.CUSTOM)
     name = models.CharField(_("name"), max_length=80)
     url = models.CharField(_("server URL"), max_length=500)
+    via = models.CharField(_("pushed by"), max_length=8, choices=Via.choices, default=Via.NATIVE)
     secret_id = models.UUIDField(default=uuid.uuid4, editable=False)
     sealed_key = models.TextField(editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -288,6 +363,35 @@ class Transition(models.Model):
     @property
     def state(self) -> Status:
         return Status(self.new)
+
+
+class RunEvent(models.Model):
+    """What happened on air beyond the stream's status: the rest of its timeline. Written once, never changed."""
+
+    class Kind(models.TextChoices):
+        DESTINATION = "destination", _("a destination changed its state")
+        SKIPPED = "skipped", _("an item was skipped")
+        SLATE = "slate", _("the slate came or went")
+        INPUT = "input", _("a live input came or went")
+        STEERED = "steered", _("somebody steered")
+        RESTARTED = "restarted", _("the playout was started again")
+
+    stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="events")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    facts = models.JSONField(default=dict)
+    """By kind; see `streams.happenings`. Holds no secrets."""
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("event of a run")
+        verbose_name_plural = _("events of runs")
+        ordering = ["-at", "-id"]
+        indexes = [
+            models.Index(fields=["stream", "-at"], name="runevent_stream_newest"),
+            models.Index(fields=["run", "-at"], name="runevent_run_newest"),
+        ]
 
 
 class Progress(models.Model):

@@ -91,6 +91,22 @@ KNOWN: Final[tuple[Known, ...]] = (
         ),
     ),
     Known(
+        platform=Platform.KICK,
+        icon="broadcast",
+        ingests=(Ingest(label=_("encrypted"), url="rtmps://fa723fc1b171.global-contribute.live-video.net:443/app"),),
+        key_help=_("Creator Dashboard → Settings → Stream → «Stream key»."),
+        key_page="https://kick.com/dashboard/settings/stream",
+        limits=(_("At most 1080p, 60 frames a second and 8 Mbit/s."), _("Key frames 2 seconds apart.")),
+    ),
+    Known(
+        platform=Platform.TROVO,
+        icon="broadcast",
+        ingests=(Ingest(label=_("main server"), url="rtmp://livepush.trovo.live/live"),),
+        key_help=_("Trovo Studio → Stream → «Stream key»."),
+        key_page="https://studio.trovo.live/stream",
+        limits=(_("At most 1080p, 60 frames a second and 9 Mbit/s."), _("Key frames 2 seconds apart.")),
+    ),
+    Known(
         platform=Platform.CUSTOM,
         key_help=_(
             "Ask whoever runs the server. Other software calls it «stream name», or puts it last in the address."

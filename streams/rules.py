@@ -171,9 +171,10 @@ def _destinations_problem(ids: list[int], owner: User) -> str | None:
 
 def check_startable(stream: Stream) -> None:
     """A stream may have rotted since it was saved: files deleted or failed, destinations removed or off."""
-    files = [item.file for item in stream.items.select_related("file")]
-    if not files:
+    items = list(stream.items.select_related("file"))
+    if not items:
         raise NotReady(_("The playlist is empty. Add a video first."))
+    files = [item.file for item in items if item.file is not None]
     waiting = next((file for file in files if file.state is not FileStatus.COMPLETED), None)
     if waiting is not None:
         raise NotReady(_("«%(title)s» is not ready yet.") % {"title": waiting.title})

@@ -129,7 +129,7 @@ def load(stream: Stream, now: datetime) -> Snapshot:
 def attach(streams: Sequence[Stream]) -> None:
     """Fills what `snapshot` reads: run and its VPS, playlist, destinations, the newest progress."""
     outputs = StreamDestination.objects.select_related("destination").order_by("id")
-    items = PlaylistItem.objects.select_related("file").order_by("position")
+    items = PlaylistItem.objects.select_related("file", "live").order_by("position")
     prefetch_related_objects(list(streams), "run__vps", Prefetch("items", items), Prefetch("outputs", outputs))
     _attach_progress([stream for stream in streams if stream.state is Status.STARTING])
 
@@ -241,18 +241,18 @@ def _now_playing(items: list[PlaylistItem], report: dict[str, Any]) -> NowPlayin
     if report.get("phase") != "on_air" or report.get("item_id") is None:
         return None
     index = next((at for at, item in enumerate(items) if item.pk == report["item_id"]), None)
-    title = items[index].file.title if index is not None else _("an item that has left the playlist")
+    title = items[index].title if index is not None else _("an item that has left the playlist")
     return NowPlaying(title, report.get("position_s", 0.0), report.get("duration_s"), index)
 
 
 def _next_titles(items: list[PlaylistItem], report: dict[str, Any]) -> tuple[str, ...]:
-    titles = {item.pk: item.file.title for item in items}
+    titles = {item.pk: item.title for item in items}
     found = [titles[item_id] for item_id in report.get("next_item_ids", ()) if item_id in titles]
     return tuple(found[:NEXT_TITLES])
 
 
 def _skipped(items: list[PlaylistItem], report: dict[str, Any]) -> tuple[str, ...]:
-    titles = {item.pk: item.file.title for item in items}
+    titles = {item.pk: item.title for item in items}
     return tuple(
         f"{titles[row['item_id']]}: {row['reason']}" for row in report.get("skipped", ()) if row["item_id"] in titles
     )

@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 from .target import Secret
 
 Order = Literal["sequential", "random"]
+Via = Literal["native", "ffmpeg", "nginx"]
+VIAS: Final[tuple[Via, ...]] = get_args(Via)
 
 
 class PlanError(ValueError):
@@ -17,7 +19,7 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """`failed` is the reason why it cannot play, None when it can."""
+    """`failed` is the reason why it cannot play, None when it can. `live_url` hides itself: it may hold a key."""
 
     item_id: int
     file_id: int
@@ -27,6 +29,8 @@ class Item:
     complete: bool
     duration_s: float | None
     failed: str | None
+    slate: str | None = None
+    live_url: Secret | None = field(default=None, repr=False)
 
     @property
     def playable(self) -> bool:
@@ -40,9 +44,10 @@ class Destination:
     url: str
     key: Secret = field(repr=False)
     enabled: bool
+    via: Via = "native"
 
     def same_place(self, other: "Destination") -> bool:
-        return self.url == other.url and self.key == other.key
+        return (self.url, self.key, self.via) == (other.url, other.key, other.via)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class Plan:
     destinations: tuple[Destination, ...]
     ca_file: str | None = None
     reach_private: bool = False
+    slate: str | None = None
+    ffmpeg: str = "ffmpeg"
 
 
 def read_plan(path: Path) -> Plan:
@@ -85,6 +92,8 @@ def parse_plan(raw: Any) -> Plan:
         destinations=tuple(_destination(entry) for entry in plan.entries("destinations")),
         ca_file=plan.text_or_none("ca_file"),
         reach_private=plan.flag_or("reach_private", False),
+        slate=plan.text_or_none("slate"),
+        ffmpeg=plan.text_or_none("ffmpeg") or "ffmpeg",
     )
     if len({item.item_id for item in found.items}) < len(found.items):
         raise PlanError("two items of the plan have the same item_id")
@@ -104,17 +113,23 @@ def _item(raw: Any) -> Item:
         complete=entry.flag("complete"),
         duration_s=entry.seconds_or_none("duration_s"),
         failed=entry.text_or_none("failed"),
+        slate=entry.text_or_none("slate"),
+        live_url=Secret(live_url) if (live_url := entry.text_or_none("live_url")) else None,
     )
 
 
 def _destination(raw: Any) -> Destination:
     entry = _Fields(raw, "a destination")
+    via = entry.text_or_none("via") or "native"
+    if via not in VIAS:
+        raise PlanError("a destination's «via» is not a way to push")
     return Destination(
         id=entry.number("id"),
         name=entry.text("name"),
         url=entry.text("url"),
         key=Secret(entry.text("key")),
         enabled=entry.flag("enabled"),
+        via=via,
     )
 
 

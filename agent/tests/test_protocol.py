@@ -14,7 +14,7 @@ from agent.protocol import ProtocolError, StartStream, StreamStatus, decode_comm
 
 GOLDEN = Path(__file__).with_name("golden")
 PAGE = Path(__file__).parent.parent.parent / "docs" / "protocol.md"
-COMMANDS = ("start_stream", "update_stream", "stop_stream", "ping")
+COMMANDS = ("start_stream", "update_stream", "stop_stream", "steer_stream", "test_destination", "ping")
 CHANNELS = {
     "stream_status_streaming": "stream-status:7",
     "stream_status_stopped": "stream-status:7",
@@ -22,6 +22,8 @@ CHANNELS = {
     "stream_progress": "stream-progress:7",
     "pong": "vps-status:7",
     "heartbeat": "vps-status:7",
+    "steered": "vps-status:7",
+    "destination_tested": "vps-status:7",
 }
 
 

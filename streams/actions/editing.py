@@ -88,8 +88,8 @@ def spec_of(stream: Stream) -> StreamSpec:
 def _set_playlist(stream: Stream, file_ids: tuple[int, ...]) -> None:
     """Keeps the rows of items that stay (agents report positions under their ids), in their new order."""
     left: dict[int, list[PlaylistItem]] = {}
-    for item in stream.items.all():
-        left.setdefault(item.file_id, []).append(item)
+    for item in stream.items.exclude(file=None):
+        left.setdefault(item.file_id or 0, []).append(item)
     kept, added = [], []
     for position, file_id in enumerate(file_ids):
         if left.get(file_id):
