@@ -51,7 +51,8 @@ SENDERS = {
 BROAD_EXCEPTS = {
     "ops/scheduler.py": "one job that fails must not stop the others; it is logged and written in its row",
     "agent/core.py": "the loop that owns all runs outlives a bug in one turn; logged with its traceback",
-    "agent/playout/playout.py": "one item or one destination must not end the stream; reported as its state",
+    "agent/playout/playout.py": "one item must not end the stream; reported as skipped",
+    "agent/playout/outputs.py": "one destination must not end the stream; reported as its state",
     "agent/playout/__main__.py": "the last guard: the agent is told why before the process ends",
 }
 LONGEST_FUNCTION = 40

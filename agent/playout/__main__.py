@@ -9,16 +9,18 @@ import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from .board import Board, write_atomically
+from .board import FILE_S, Board, write_atomically
 from .control import Control
 from .logs import JsonFormatter, configure
 from .plan import Plan, PlanError, read_plan
 from .playout import Playout
+from .source import Place
 
 OK, BUG, BAD_PLAN, RUNNING = range(4)
 NAME_LOOKUPS: Final = 32  # one that hangs keeps its thread; it must not keep others waiting
@@ -103,9 +105,19 @@ class _Process:
 
 
 def _take_up(playout: Playout, status: dict[str, Any]) -> None:
-    position = status.get("position_s")
-    if isinstance(position, int | float) and position >= 0:
-        playout.resume(status.get("item_id"), status.get("file_id"), float(position))
+    """Begin where the process before was when it last wrote, and a bit further for what has passed since."""
+    before = status.get("resume")
+    if not isinstance(before, dict):
+        return
+    position_ms, offset = _count(before.get("position_ms")), _count(before.get("offset"))
+    if status.get("phase") == "playing" and isinstance(at := status.get("written_at"), int | float):
+        position_ms += int(1000 * min(FILE_S, max(0.0, time.time() - at)))
+    place = Place(position_ms, offset)
+    playout.resume(before.get("item_id"), before.get("file_id"), place, paused=status.get("paused") is True)
+
+
+def _count(value: object) -> int:
+    return max(0, value) if isinstance(value, int) else 0
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from .board import Board
 from .plan import Plan, PlanError
-from .playout import OrderError, Playout
+from .playout import Playout
+from .steering import STEERINGS, OrderError
 
 LINE_LIMIT: Final = 64 * 1024
 log = logging.getLogger(__name__)
@@ -74,13 +75,11 @@ class Control:
                 self._board.watch(writer)
             return {"status": self._board.status()}
         log.info("order", extra={"order": order if isinstance(order, str) else "?"})
+        if order in STEERINGS:
+            return {"item_id": await self._playout.steer(order, _item_id(request))}
         match order:
             case "reload":
                 self._playout.reload(await asyncio.to_thread(self._load))
-            case "next":
-                self._playout.next()
-            case "jump":
-                self._playout.jump(_item_id(request))
             case "stop":
                 self._playout.stop()
             case _:
@@ -88,10 +87,10 @@ class Control:
         return {}
 
 
-def _item_id(request: dict[str, Any]) -> int:
+def _item_id(request: dict[str, Any]) -> int | None:
     value = request.get("item_id")
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise OrderError("«item_id» is missing or no number")
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise OrderError("«item_id» is no number")
     return value
 
 

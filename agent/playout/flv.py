@@ -33,15 +33,20 @@ class FlvError(ValueError):
 
 
 class Tag(NamedTuple):
-    """`timestamp` in ms (for video the decoding time), not negative."""
+    """`timestamp` in ms (for video the decoding time), not negative; `offset` of its head in the file."""
 
     kind: int
     timestamp: int
     payload: bytes
+    offset: int = 0
 
     @property
     def is_codec_header(self) -> bool:
         return is_codec_header(self.kind, self.payload)
+
+    @property
+    def is_media(self) -> bool:
+        return self.kind != SCRIPT and not self.is_codec_header
 
     @property
     def is_key_frame(self) -> bool:
@@ -95,11 +100,12 @@ def read_file_head(data: bytes) -> tuple[int, bool]:
 class FlvParser:
     """Feed it blocks of any size; a tag cut off at the end of the data is never given out."""
 
-    def __init__(self, *, in_body: bool = False) -> None:
+    def __init__(self, body_at: int | None = None) -> None:
+        """`body_at`: the first bytes are those of a tag at that offset of the file, not of its head."""
         self.has_video = True
         self._buffer = bytearray()
-        self._in_body = in_body
-        self._consumed = 0
+        self._in_body = body_at is not None
+        self._consumed = body_at or 0
 
     def feed(self, data: bytes) -> list[Tag]:
         """The tags completed by `data`, only those to be sent on.
@@ -142,7 +148,7 @@ class FlvParser:
             raise FlvError("damaged")
         payload = view[at + TAG_HEADER : end]
         if is_playable(head.kind, payload):
-            tags.append(Tag(head.kind, head.timestamp, payload))
+            tags.append(Tag(head.kind, head.timestamp, payload, self._consumed + at))
         return end + 4
 
 

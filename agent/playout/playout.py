@@ -8,22 +8,28 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from . import still
 from .leg import Leg, Surroundings
 from .link import trusting
 from .meter import Meter
+from .outputs import Outputs
 from .packets import Batch, Packet
-from .plan import Destination, Item, Plan
+from .plan import Item, Plan
 from .playlist import Playlist
-from .programme import Programme
+from .programme import NOT_DUE, Programme
+from .source import Place
+from .steering import Ticks, carry_out
 
 TICK_S: Final = 0.1
 LEAD_MS: Final = 700
 """Media sent ahead of the clock: the burst that starts a player fast and bridges a slow disk. It is also how much
 longer a recording is than the time on air."""
+DRY_MS: Final = 300
+"""With less than this sent ahead the slate comes: a slow disk has had its time, and no receiver has seen a gap."""
+SLATE_AFTER_S: Final = 1.0
+"""At the start of a run, when nothing has been on air yet: an item that is nearly there needs no slate before it."""
 HICCUP_S: Final = 2.0
 OPENING_LIMIT_S: Final = 10.0
 """So long a list in order waits for its first item while others could play already."""
@@ -33,12 +39,8 @@ QUEUE_S: Final = 5.0
 QUEUE_BYTES: Final = (512 * 1024, 8 * 1024 * 1024)
 BUGS_IN_A_ROW: Final = 20
 
-Phase = Literal["waiting", "playing", "stopping", "ended"]
+Phase = Literal["waiting", "playing", "slate", "stopping", "ended"]
 log = logging.getLogger(__name__)
-
-
-class OrderError(Exception):
-    """The order cannot be carried out; the text is the answer."""
 
 
 class Playout:
@@ -49,15 +51,17 @@ class Playout:
         self.phase: Phase = "waiting"
         self.started_at = time.time()
         self.changed = asyncio.Event()
-        self.programme = Programme(Playlist(plan.items, plan.order, plan.loop, rng), self._wake_up)
-        self._around = Surroundings(self.changed.set, self._tls, lambda: self.plan.reach_private, rng)
-        self._legs: dict[int, Leg] = {}
-        self._leaving: dict[int, asyncio.Task[None]] = {}
+        playlist = Playlist(plan.items, plan.order, plan.loop, rng)
+        self.programme = Programme(playlist, self._wake_up, slate=plan.slate)
+        around = Surroundings(self.changed.set, self._tls, lambda: self.plan.reach_private, rng)
+        self.outputs = Outputs(around)
         self._woken = asyncio.Event()
         self._over: str | None = None
         self._anchor: float | None = None
         self._started = self._ticked = time.monotonic()
         self._first_ready: float | None = None
+        self._may_begin_since: float | None = None
+        self._ticks = Ticks()
         self._tls_context: ssl.SSLContext | None = None
         self._meter = Meter()
         self._bytes = 0
@@ -69,12 +73,12 @@ class Playout:
 
     async def run(self) -> str:
         """Until the list has ended («finished») or the order to stop has come («stopped»)."""
-        for destination in self.plan.destinations:
-            self._add(destination)
+        self.outputs.apply(self.plan.destinations)
         grid = time.monotonic()
         while self._over is None:
             now = time.monotonic()
             self._tick(now)
+            await self._ticks.passed()
             grid = max(grid + TICK_S, now) if now >= grid else grid
             await self._sleep_until(grid)
         await self._leave()
@@ -85,27 +89,27 @@ class Playout:
         self._show("stopping")
         self._wake_up()
 
-    def next(self) -> None:
-        self.programme.next()
+    async def steer(self, order: str, item_id: int | None) -> int | None:
+        """Carries the order out and waits until something has come of it: the id of the item on air then, None for
+        the slate. Raises OrderError, and has changed nothing.
+        """
+        before = self.programme.began
+        carry_out(self.programme, order, item_id)
+        self.changed.set()
         self._wake_up()
+        if order != "play_next":
+            await self._ticks.until(lambda: self._over is not None or self.programme.began > before)
+        item = self.programme.item
+        return item.item_id if item else None
 
-    def jump(self, item_id: int) -> None:
-        """Raises OrderError."""
-        item = self.programme.playlist.find(item_id)
-        if item is None:
-            raise OrderError("there is no such item in the list")
-        if not self.programme.playable(item):
-            raise OrderError(self.programme.why_not(item))
-        self.programme.jump(item)
-        self._wake_up()
-
-    def resume(self, item_id: int | None, file_id: int | None, position_s: float) -> None:
+    def resume(self, item_id: int | None, file_id: int | None, place: Place, *, paused: bool) -> None:
         """Begin where an earlier process was, if the item is still there."""
         items = self.plan.items
         same = next((item for item in items if item.item_id == item_id), None)
         item = same or next((item for item in items if item.file_id == file_id), None)
         if item is not None and self.programme.playable(item):
-            self.programme.resume(item, position_s)
+            self.programme.begin_at(item, place)
+        self.programme.paused = paused
 
     def reload(self, plan: Plan) -> None:
         """The plan has changed: apply the difference."""
@@ -113,19 +117,14 @@ class Playout:
             self._tls_context = None
         self.plan = plan
         self.programme.edit(plan)
-        wanted = {destination.id: destination for destination in plan.destinations}
-        for gone in self._legs.keys() - wanted.keys():
-            self._remove(self._legs.pop(gone))
-        for destination in plan.destinations:
-            self._adjust(destination)
-        self._legs = {each: self._legs[each] for each in wanted}
+        self.outputs.apply(plan.destinations)
         self.changed.set()
         self._wake_up()
 
     def status(self) -> dict[str, Any]:
         """STATUS, see the package's docstring."""
         now = time.monotonic()
-        programme, item = self.programme, self._item()
+        programme, item, held = self.programme, self._item(), self.programme.held
         return {
             "stream_id": self.plan.stream_id,
             "run_id": self.plan.run_id,
@@ -135,13 +134,22 @@ class Playout:
             "item_id": item.item_id if item else None,
             "file_id": item.file_id if item else None,
             "title": item.title if item else None,
-            "position_s": round(programme.position_ms / 1000, 3) if item else 0.0,
+            "position_s": round(programme.place.position_ms / 1000, 3) if item else 0.0,
             "duration_s": item.duration_s if item else None,
             "items_played": programme.items_played,
             "next_item_ids": programme.playlist.upcoming(3, programme.playable),
-            "skipped": [{"file_id": each.file_id, "reason": each.reason} for each in programme.skipped],
+            "skipped": [{"file_id": each.file_id, "reason": each.reason} for each in programme.failures.skipped],
+            "slate": programme.slate_reason,
+            "paused": programme.paused,
+            "resume": {
+                "item_id": held.item_id if held else None,
+                "file_id": held.file_id if held else None,
+                "position_ms": programme.place.position_ms,
+                "offset": programme.place.offset,
+            },
+            "written_at": round(time.time(), 3),
             "bitrate_kbps": self._meter.kbps(now, self._bytes),
-            "destinations": [leg.status(now) for leg in self._legs.values()],
+            "destinations": self.outputs.status(now),
         }
 
     def _tick(self, now: float) -> None:
@@ -151,60 +159,58 @@ class Playout:
         self.programme.patient = now - self._started < OPENING_LIMIT_S
         if self._anchor is None and self._may_begin(now):
             self._anchor = now - self.programme.timeline.end / 1000
+            self._may_begin_since = now
         if self._anchor is not None and self._over is None:
             self._play(now, self._anchor)
-        self._each_leg(lambda leg: leg.check(now))
+        self.outputs.each(lambda leg: leg.check(now))
         self._notice_changes()
 
     def _play(self, now: float, anchor: float) -> None:
         on_air = int((now - anchor) * 1000)
-        packets = self._pull(on_air + LEAD_MS)
+        packets = self._pull(on_air + LEAD_MS, on_air + DRY_MS if self._slate_may_come(now) else NOT_DUE)
         if packets:
             self.key_frame = still.newest_key_frame(packets) or self.key_frame
             batch = Batch(packets)
             self._bytes += len(batch.joined)
             limit = self._queue_limit(now)
-            self._each_leg(lambda leg: leg.send(batch, limit))
+            self.outputs.each(lambda leg: leg.send(batch, limit))
         self._meter.note(now, self._bytes)
         self._follow_programme(now, on_air)
 
     def _follow_programme(self, now: float, on_air: int) -> None:
         """When nothing more comes and what was sent ahead is over: wait (the slate's place), or end."""
         end = self.programme.timeline.end
-        state = self.programme.state
-        if state == "playing" or on_air < end:
-            self._show("playing" if self.programme.item else self.phase)
-        elif state == "finished":
+        if self.programme.finished and on_air >= end:
             self.stop("finished")
+        elif self.programme.slate_reason:
+            self._show("slate")
+        elif self.programme.state == "playing" or on_air < end:
+            self._show("playing" if self.programme.item else self.phase)
         else:
             self._anchor = now - end / 1000
             self._show("waiting")
 
-    def _pull(self, limit: int) -> list[Packet]:
+    def _slate_may_come(self, now: float) -> bool:
+        begin = self._may_begin_since
+        return self.programme.began > 0 or (begin is not None and now - begin >= SLATE_AFTER_S)
+
+    def _pull(self, limit: int, must: int) -> list[Packet]:
         try:
-            packets = self.programme.pull(limit)
+            packets = self.programme.pull(limit, must)
         except Exception as error:  # the guard: whatever is wrong with one item, the stream goes on with the next
             self._bugs += 1
             if self._bugs >= BUGS_IN_A_ROW:
                 raise
             log.exception("internal error")
             self.programme.abandon(f"internal error ({type(error).__name__})")
-            self._each_leg(Leg.rejoin)
+            self.outputs.each(Leg.rejoin)
             return []
         self._bugs = 0
         return packets
 
-    def _each_leg(self, act: Callable[[Leg], None]) -> None:
-        for leg in self._legs.values():
-            try:
-                act(leg)
-            except Exception as error:  # the guard: a bug in one destination's leg stays there
-                log.exception("internal error", extra={"destination_id": leg.destination.id})
-                leg.fail(f"internal error ({type(error).__name__})")
-
     def _may_begin(self, now: float) -> bool:
         """The first frame waits a moment for the destinations: who misses it waits for a key frame."""
-        legs = self._legs.values()
+        legs = self.outputs.legs.values()
         if self._first_ready is None and any(leg.ready for leg in legs):
             self._first_ready = now
         if not any(leg.pending for leg in legs) or now - self._started >= BEGIN_LIMIT_S:
@@ -219,7 +225,7 @@ class Playout:
 
     def _notice_changes(self) -> None:
         item = self._item()
-        shown = (self.phase, item.item_id if item else None)
+        shown = (self.phase, item.item_id if item else None, self.programme.slate_reason)
         if shown != self._shown:
             self._shown = shown
             log.info("phase %s", self.phase, extra={"item_id": shown[1]})
@@ -237,42 +243,10 @@ class Playout:
             self.phase = phase
             self.changed.set()
 
-    def _adjust(self, destination: Destination) -> None:
-        leg = self._legs.get(destination.id)
-        if leg is None:
-            self._add(destination)
-        elif leg.destination.enabled == destination.enabled and leg.destination.same_place(destination):
-            leg.destination = destination
-        else:
-            self._remove(leg)
-            self._add(destination)
-
-    def _add(self, destination: Destination) -> None:
-        leg = Leg(destination, self._around)
-        self._legs[destination.id] = leg
-        before = self._leaving.get(destination.id)
-        if before is None:
-            leg.start()
-        else:  # its own old connection may still hold the key
-            before.add_done_callback(lambda _: leg.start())
-
-    def _remove(self, leg: Leg) -> None:
-        key = leg.destination.id
-        task = asyncio.create_task(leg.stop(), name=f"leave {key}")
-        self._leaving[key] = task
-        task.add_done_callback(lambda done: self._left(key, done))
-
-    def _left(self, key: int, task: asyncio.Task[None]) -> None:
-        if self._leaving.get(key) is task:
-            del self._leaving[key]
-
     async def _leave(self) -> None:
         self._show("stopping")
         self.programme.close()
-        for leg in self._legs.values():
-            self._remove(leg)
-        if self._leaving:
-            await asyncio.wait(self._leaving.values())
+        await self.outputs.leave()
         self._show("ended")
 
     def _tls(self) -> ssl.SSLContext:

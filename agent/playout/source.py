@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 from . import flv
@@ -15,8 +16,20 @@ from .plan import Item
 
 BLOCK: Final = 1 << 20
 GROWTH_POLL_S: Final = 0.2
+WARM_MS: Final = 1000
+"""So much of an item must be there before it takes over from the slate: it would be back in a moment otherwise."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to begin in a file: at the last key frame that is not after `position_ms`. `offset`: a key frame's tag not
+    after it, which saves looking from the beginning on.
+    """
+
+    position_ms: int = 0
+    offset: int = 0
 
 
 class Source:
@@ -25,13 +38,13 @@ class Source:
     `offset_ms` is where in the file its first tag is, when it does not begin at the beginning.
     """
 
-    def __init__(self, item: Item, wake: Callable[[], None], start_s: float = 0.0) -> None:
+    def __init__(self, item: Item, wake: Callable[[], None], place: Place = Place()) -> None:
         self.item = item
         self.error: str | None = None
         self.ended = False
         self.has_video = True
         self.offset_ms = 0
-        self._start_ms = int(start_s * 1000)
+        self._place = place
         self.wake = wake
         self._tags: deque[Tag] = deque()
         self._bytes_ahead = 0
@@ -54,6 +67,14 @@ class Source:
     def exhausted(self) -> bool:
         """Nothing more will come: read to the end, or not readable any further."""
         return self.ended and not self._tags
+
+    @property
+    def is_warm(self) -> bool:
+        """There is enough of it to go on air without stopping at once."""
+        first = next((tag for tag in self._tags if tag.is_media), None)
+        if first is None:
+            return False
+        return self.ended or self._tags[-1].timestamp - first.timestamp >= WARM_MS
 
     def update(self, item: Item) -> None:
         """The plan's newer view of the same item: its file may be complete now."""
@@ -93,14 +114,14 @@ class Source:
             _reader.submit(file.close)  # after the read that may be under way, in the same thread
 
     async def _seek(self, file: io.FileIO) -> FlvParser:
-        if self._start_ms <= 0:
+        if self._place.position_ms <= 0:
             return FlvParser()
         loop = asyncio.get_running_loop()
-        start = await loop.run_in_executor(_reader, find_start, self.item.path, self._start_ms)
+        start = await loop.run_in_executor(_reader, find_start, self.item.path, self._place)
         await loop.run_in_executor(_reader, file.seek, start.offset)
         self.has_video, self.offset_ms = start.has_video, start.position_ms
         self._add(start.headers)
-        return FlvParser(in_body=True)
+        return FlvParser(start.offset)
 
     async def _follow(self, file: io.FileIO, parser: FlvParser) -> None:
         loop = asyncio.get_running_loop()
@@ -122,7 +143,7 @@ class Source:
 
     def _take(self, parser: FlvParser, block: bytes) -> None:
         self._add(parser.feed(block))
-        if self._start_ms <= 0:
+        if self._place.position_ms <= 0:
             self.has_video = parser.has_video
 
     def _add(self, tags: list[Tag]) -> None:
@@ -151,7 +172,7 @@ class Start:
         self.headers: list[Tag] = []
 
 
-def find_start(path: str, position_ms: int) -> Start:
+def find_start(path: str, place: Place) -> Start:
     """The last key frame (without video: the last tag) not after the position. Reads only the tags' heads.
 
     Raises OSError, FlvError. Positions past the end give the last key frame.
@@ -168,8 +189,12 @@ def find_start(path: str, position_ms: int) -> Start:
                 file.seek(offset + flv.TAG_HEADER)
                 pending.append(Tag(tag.kind, tag.timestamp, file.read(tag.size)))
             elif flv.is_playable(tag.kind, payload + bytes(4)):
-                origin = tag.timestamp if origin is None else origin
-                if tag.timestamp - origin > position_ms:
+                if origin is None:
+                    origin = tag.timestamp
+                    if _is_key_frame_at(file, place.offset):
+                        offset = place.offset
+                        continue
+                if tag.timestamp - origin > place.position_ms:
                     break
                 if not has_video or Tag(tag.kind, tag.timestamp, payload).is_key_frame:
                     start.offset, start.position_ms = offset, tag.timestamp - origin
@@ -177,6 +202,20 @@ def find_start(path: str, position_ms: int) -> Start:
                     pending = []
             offset += flv.TAG_HEADER + tag.size + 4
     return start
+
+
+def _is_key_frame_at(file: io.BufferedReader, offset: int) -> bool:
+    """The file may be another one than the offset is of."""
+    head = _head_at(file, offset) if offset else b""
+    if len(head) < flv.TAG_HEADER + 2:
+        return False
+    try:
+        kind, size, stamp = flv.read_tag_head(head)
+    except FlvError:
+        return False
+    file.seek(offset + flv.TAG_HEADER + size)
+    ends_there = file.read(4) == (flv.TAG_HEADER + size).to_bytes(4, "big")
+    return ends_there and Tag(kind, stamp, head[flv.TAG_HEADER :]).is_key_frame
 
 
 def _head_at(file: io.BufferedReader, offset: int) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.playout import amf, flv
 from agent.playout.flv import AUDIO, SCRIPT, VIDEO, FlvError, FlvParser, Tag
-from agent.playout.source import find_start
+from agent.playout.source import Place, find_start
 
 from .clips import clip
 
@@ -26,6 +26,7 @@ TAGS = st.builds(
     st.sampled_from([AUDIO, VIDEO]),
     st.integers(0, 2**32 - 1),
     st.binary(max_size=60).map(b"\x27\x01____".__add__),
+    st.just(0),
 )
 
 
@@ -35,12 +36,14 @@ def test_tags_come_out_as_they_went_in_however_split(tags: list[Tag], cuts: list
     edges = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
     parser = FlvParser()
     pieces = [data[a:b] for a, b in itertools.pairwise(edges)]
-    assert [tag for piece in pieces for tag in parser.feed(piece)] == tags
+    got = [tag for piece in pieces for tag in parser.feed(piece)]
+    assert [tag._replace(offset=0) for tag in got] == tags
+    assert all(data[tag.offset :].startswith(tag_bytes(tag)) for tag in got)
 
 
 @given(st.lists(st.binary(max_size=200), max_size=6), st.booleans())
 def test_any_bytes_parse_or_raise_flv_error(pieces: list[bytes], in_body: bool) -> None:
-    parser = FlvParser(in_body=in_body)
+    parser = FlvParser(0 if in_body else None)
     try:
         for piece in pieces:
             parser.feed(piece)
@@ -99,12 +102,15 @@ def test_metadata_tells_the_stream_and_not_the_file() -> None:
 
 
 @pytest.mark.parametrize(("wanted_ms", "frame"), [(900, 0), (1000, 0), (1030, 1), (2700, 2), (99_000, 2)])
-def test_the_key_frame_before_a_position_is_found(wanted_ms: int, frame: int) -> None:
+@pytest.mark.parametrize("near", ["", "a key frame", "no key frame", "nowhere"])
+def test_the_key_frame_before_a_position_is_found(wanted_ms: int, frame: int, near: str) -> None:
     path = clip("long", seconds=3)
-    start = find_start(str(path), wanted_ms)
     whole = FlvParser().feed(path.read_bytes())
-    wanted = [tag for tag in whole if tag.is_key_frame][frame]
-    tags = FlvParser(in_body=True).feed(path.read_bytes()[start.offset :])
+    key_frames = [tag for tag in whole if tag.is_key_frame]
+    offset = {"": 0, "a key frame": key_frames[min(frame, 1)].offset, "no key frame": whole[-1].offset}.get(near, 10**9)
+    start = find_start(str(path), Place(wanted_ms, offset))
+    wanted = key_frames[frame]
+    tags = FlvParser(start.offset).feed(path.read_bytes()[start.offset :])
     media = [tag for tag in tags if tag.kind != SCRIPT and not tag.is_codec_header]
     assert media[0] == wanted
     assert start.position_ms == wanted.timestamp
@@ -114,4 +120,4 @@ def test_the_key_frame_before_a_position_is_found(wanted_ms: int, frame: int) ->
 def test_a_file_that_is_no_flv_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.flv").write_bytes(b"RIFF" + bytes(100))
     with pytest.raises(FlvError, match="not an FLV"):
-        find_start(str(tmp_path / "x.flv"), 0)
+        find_start(str(tmp_path / "x.flv"), Place())

@@ -134,6 +134,91 @@ def test_a_jump_goes_on_from_there() -> None:
     assert play(plays, 2) == [4, None]
 
 
+@pytest.mark.parametrize(
+    ("loop", "played", "back", "then"),
+    [
+        (False, 3, 2, [3, 4]),
+        (False, 1, None, [2, 3]),
+        (True, 1, 4, [1, 2]),
+        (True, 5, 4, [1, 2]),
+    ],
+)
+def test_previous_goes_back_in_the_list(loop: bool, played: int, back: int | None, then: list[int]) -> None:
+    plays = playlist(1, 2, 3, 4, loop=loop)
+    play(plays, played)
+    item = plays.previous(playable)
+    assert (item and item.item_id) == back
+    assert play(plays, 2) == then
+
+
+def test_previous_passes_over_what_cannot_play() -> None:
+    plays = Playlist([make(1), make(2, failed="x"), make(3)], "sequential", False, random.Random())
+    play(plays, 2)
+    assert (item := plays.previous(playable)) is not None
+    assert item.item_id == 1
+
+
+@given(st.integers(0, 10_000), st.integers(3, 8), st.integers(1, 5))
+def test_previous_in_a_random_round_goes_back_in_time_and_forth_again(seed: int, count: int, steps: int) -> None:
+    plays = playlist(*range(count), order="random", loop=True, seed=seed)
+    got = play(plays, count)
+    back = [plays.previous(playable) for _ in range(min(steps, count - 1))]
+    assert [item and item.item_id for item in back] == got[::-1][1 : len(back) + 1]
+    assert play(plays, len(back)) == got[-len(back) :]
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 1])
+def test_an_item_asked_for_plays_next_and_once_and_the_round_goes_on(number: int) -> None:
+    plays = playlist(1, 2, 3, 4)
+    play(plays, 1)
+    asked = plays.find(number)
+    assert asked is not None
+    plays.play_next(asked)
+    rest = [each for each in (2, 3, 4) if each != number]
+    assert plays.upcoming(9, playable) == [number, *rest]
+    assert play(plays, 2) == [number, *rest[:1]]
+
+
+def test_two_asked_for_the_later_first() -> None:
+    plays = playlist(1, 2, 3, 4)
+    play(plays, 1)
+    for number in (3, 4):
+        plays.play_next(plays.find(number))  # type: ignore[arg-type]
+    assert play(plays, 4) == [4, 3, 2, None]
+
+
+@given(st.integers(0, 10_000), st.integers(2, 8))
+def test_asking_for_an_item_of_a_random_round_plays_none_twice(seed: int, count: int) -> None:
+    plays = playlist(*range(count), order="random", seed=seed)
+    (first,) = play(plays, 1)
+    asked = next(number for number in range(count) if number != first)
+    plays.play_next(plays.find(asked))  # type: ignore[arg-type]
+    got = play(plays, count)
+    assert got[0] == asked
+    assert sorted(number for number in got if number is not None) == [n for n in range(count) if n != first]
+
+
+def test_what_was_asked_for_outlives_an_edit_and_what_was_played_early_is_not_played_again() -> None:
+    plays = playlist(1, 2, 3, 4)
+    play(plays, 1)
+    plays.play_next(plays.find(4))  # type: ignore[arg-type]
+    new = [make(number) for number in (1, 2, 9, 3, 4)]
+    assert plays.edit(new, "sequential", True)
+    assert play(plays, 1) == [4]
+    assert plays.edit(new, "sequential", True)
+    assert play(plays, 4) == [2, 9, 3, 1]
+    assert play(plays, 4) == [2, 9, 3, 4]
+
+
+def test_back_from_an_item_asked_for_is_where_the_round_was() -> None:
+    plays = playlist(1, 2, 3, 4)
+    play(plays, 2)
+    plays.play_next(plays.find(4))  # type: ignore[arg-type]
+    play(plays, 1)
+    assert (item := plays.previous(playable)) is not None
+    assert item.item_id == 2
+
+
 def test_switching_to_random_keeps_what_was_played_played() -> None:
     plays = playlist(1, 2, 3, 4)
     play(plays, 2)
@@ -185,6 +270,19 @@ class Steering(RuleBasedStateMachine):
         item = data.draw(st.sampled_from([item for item in self.items if item.ready]))
         self.plays.jump(item)
         assert self.plays.current == item
+
+    @precondition(lambda self: any(item.ready for item in self.items))
+    @rule(data=st.data())
+    def play_next(self, data: st.DataObject) -> None:
+        item = data.draw(st.sampled_from([item for item in self.items if item.ready]))
+        self.plays.play_next(item)
+        assert self.plays.upcoming(1, playable) == [item.item_id]
+        assert self.plays.advance(playable, spent) == item
+
+    @rule()
+    def previous(self) -> None:
+        item = self.plays.previous(playable)
+        assert item is None or (item in self.items and item.ready and self.plays.current == item)
 
     @invariant()
     def the_current_item_is_in_the_list(self) -> None:

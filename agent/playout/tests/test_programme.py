@@ -100,7 +100,7 @@ def test_a_bug_with_an_item_skips_it_and_a_bug_in_a_leg_stays_there(monkeypatch:
         monkeypatch.setattr(playout.programme, "_media", first_item_is_poison)
         task = asyncio.create_task(playout.run())
         await playout.changed.wait()
-        monkeypatch.setattr(playout._legs[2], "send", lambda batch, limit: 1 // 0)
+        monkeypatch.setattr(playout.outputs.legs[2], "send", lambda batch, limit: 1 // 0)
         return await task, playout.status()
 
     with NginxRtmp() as server:
