@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from streams.views import destinations, editor, inputs, listing, pictures, show, slates
+from streams.views import destinations, editor, inputs, listing, pictures, show, slates, testing
 
 app_name = "streams"
 urlpatterns = [
@@ -13,6 +13,9 @@ urlpatterns = [
     path("pick", editor.pick, name="pick"),
     path("destinations/", destinations.index, name="destinations"),
     path("destinations/new", destinations.new, name="destination_new"),
+    path("destinations/test", testing.start, name="destination_test"),
+    path("destinations/tests/<uuid:test_id>", testing.result, name="connection_test"),
+    path("destinations/<int:pk>/test", testing.start_saved, name="destination_test_saved"),
     path("destinations/<int:pk>/edit", destinations.edit, name="destination_edit"),
     path("destinations/<int:pk>/delete", destinations.delete, name="destination_delete"),
     path("destinations/<int:pk>/reveal", destinations.reveal, name="destination_reveal"),

@@ -13,6 +13,7 @@ from streams.actions.destinations import (
 from streams.actions.editing import create, delete, duplicate, edit, spec_of
 from streams.actions.inputs import delete_live_input, save_live_input
 from streams.actions.running import force_stop, start, stop
+from streams.actions.testing import find_test, test_destination, test_typed
 
 __all__ = [
     "create",
@@ -21,6 +22,7 @@ __all__ = [
     "delete_live_input",
     "duplicate",
     "edit",
+    "find_test",
     "force_stop",
     "reveal_key",
     "save_destination",
@@ -29,4 +31,6 @@ __all__ = [
     "spec_of",
     "start",
     "stop",
+    "test_destination",
+    "test_typed",
 ]
