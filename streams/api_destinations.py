@@ -74,10 +74,10 @@ def list_destinations(request: HttpRequest, offset: int = 0, limit: int = PAGE) 
 
 
 @router.post("/", response={201: SavedDestinationOut})
-def create_destination(request: HttpRequest, body: DestinationIn) -> tuple[int, dict[str, Any]]:
+def create_destination(request: HttpRequest, body: DestinationIn) -> dict[str, Any]:
     user = _user(request)
     spec = DestinationSpec(body.platform, body.name, body.url, body.key.get_secret_value(), body.via)
-    return 201, _out(actions.save_destination(user, spec, user))
+    return _out(actions.save_destination(user, spec, user))
 
 
 @router.get("/{int:destination_id}", response=SavedDestinationOut)
@@ -95,16 +95,15 @@ def change_destination(request: HttpRequest, destination_id: int, body: Destinat
 
 
 @router.delete("/{int:destination_id}", response={204: None})
-def delete_destination(request: HttpRequest, destination_id: int) -> tuple[int, None]:
+def delete_destination(request: HttpRequest, destination_id: int) -> None:
     actions.delete_destination(access.destination_of(request.user, destination_id), access.person(request.user))
-    return 204, None
 
 
 @router.post("/{int:destination_id}/test", response={202: TestOut})
-def test_destination(request: HttpRequest, destination_id: int) -> tuple[int, dict[str, Any]]:
+def test_destination(request: HttpRequest, destination_id: int) -> dict[str, Any]:
     """Begins a real session from a VPS. Its result is asked for at `/tests/{id}`."""
     row = access.destination_of(request.user, destination_id)
-    return 202, asdict(actions.test_destination(row, _user(request)))
+    return asdict(actions.test_destination(row, _user(request)))
 
 
 @router.get("/tests/{uuid:test_id}", response=TestOut)

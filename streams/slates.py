@@ -30,8 +30,8 @@ _SALT: Final = "streams.slate"
 
 def apply(stream: Stream, slate: SlateSpec) -> None:
     """Makes the stream's slate what was asked for. Inside a transaction, and last in it: bytes are stored."""
-    clip_id = slate.clip_id if slate.kind == "clip" else None
-    Stream.objects.filter(pk=stream.pk).update(slate_clip_id=clip_id)
+    stream.slate_clip_id = slate.clip_id if slate.kind == "clip" else None
+    Stream.objects.filter(pk=stream.pk).update(slate_clip_id=stream.slate_clip_id)
     if slate.kind != "picture" or slate.picture is not None:
         drop_picture(stream)
     if slate.kind == "picture" and slate.picture is not None:

@@ -114,6 +114,7 @@ class Ear:
     """An agent's subscription: what it was told."""
 
     def __init__(self, vps_id: int) -> None:
+        self.vps_id = vps_id
         self._client = redis.Redis.from_url(settings.AGENT_REDIS_URL)
         self._pubsub = self._client.pubsub(ignore_subscribe_messages=True)
         self._pubsub.subscribe(commands_channel(vps_id))
