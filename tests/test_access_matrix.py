@@ -96,7 +96,7 @@ TABLE = [
     owners("streams:destination_reveal", "destination", method="post"),
     members("streams:destination_test", "post"),
     owners("streams:destination_test_saved", "destination", method="post"),
-    owners("streams:connection_test", "test"),
+    owners("streams:destination_test_result", "test"),
     members("streams:inputs"),
     members("streams:input_new"),
     owners("streams:input_edit", "input"),

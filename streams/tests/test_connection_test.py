@@ -186,7 +186,7 @@ def test_in_place_it_asks_again_until_there_is_an_answer(alice, ear, state, word
     assert 'hx-trigger="load"' in part
     assert "<html" not in part
     [asked] = ear.heard()
-    address = reverse("streams:connection_test", args=[asked.test_id])
+    address = reverse("streams:destination_test_result", args=[asked.test_id])
     assert address in part
     answer(cache.get(f"connection-test:{asked.test_id}"), state, "The agent's own <words>.")
     part = client.get(address, headers={"HX-Request": "true"}).content.decode()
@@ -222,7 +222,7 @@ def test_a_refusal_is_said_in_place(place, alice):
 
 
 def test_a_test_that_is_gone_is_a_404(alice):
-    assert browser(alice).get(reverse("streams:connection_test", args=[uuid.uuid4()])).status_code == 404
+    assert browser(alice).get(reverse("streams:destination_test_result", args=[uuid.uuid4()])).status_code == 404
 
 
 @pytest.mark.django_db(transaction=True)

@@ -61,7 +61,7 @@ def result(request: Request, test_id: uuid.UUID) -> HttpResponse:
 def _begun(request: Request, test: ConnectionTest) -> HttpResponse:
     if request.htmx:
         return _shown(request, {"test": test})
-    return redirect("streams:connection_test", test.id)
+    return redirect("streams:destination_test_result", test.id)
 
 
 def _words(refusal: Refused) -> list[str]:
