@@ -41,8 +41,7 @@ def apply(stream: Stream, slate: SlateSpec) -> None:
 def drop_picture(stream: Stream) -> None:
     """Inside a transaction. The bytes go after the commit."""
     picture = picture_of(stream)
-    if picture is not None:
-        picture.delete()
+    if picture is not None and SlatePicture.objects.filter(pk=picture.pk).delete()[0]:
         quota.release_storage(stream.owner_id, used=picture.size)
         delete_stored(picture.disk, picture.stored_name)
 
@@ -110,7 +109,7 @@ def _picture(picture: SlatePicture) -> SlateFile:
     return SlateFile(
         file_id=picture.pk,
         kind="picture",
-        filename=picture.stored_name,
+        filename=picture.stored_name.rpartition("/")[2],
         download_url=picture_url(picture),
         size=picture.size,
         sha256=picture.sha256,
