@@ -42,7 +42,7 @@ class LockedError(Exception):
 def attempt(email: str, address: str, now: float) -> None:
     """Counts one attempt at `now` (seconds since the epoch); raises LockedError when it is one too many."""
     for limit, key in _counters(email, address):
-        _count(limit, key, now)
+        count(limit, key, now)
 
 
 def succeeded(email: str, address: str) -> None:
@@ -76,8 +76,11 @@ def _network(address: str) -> str:
     return str(parsed)
 
 
-def _count(limit: Limit, key: str, now: float) -> None:
-    """A window opens with its first attempt; the count belongs to the window's start and outlives it."""
+def count(limit: Limit, key: str, now: float) -> None:
+    """Counts one more of what `key` names; raises LockedError when it is one too many.
+
+    A window opens with its first attempt; the count belongs to the window's start and outlives it.
+    """
     started = float(cache.get_or_set(key, now, limit.window_s) or now)
     if now - started >= limit.window_s:
         started = now

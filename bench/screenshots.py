@@ -136,7 +136,7 @@ def stream(product: Product, page: Page, to: Path) -> None:
 def add_destination(page: Page, name: str, url: str) -> None:
     form = page.locator("[data-destination-form]")
     if not form.is_visible():
-        page.locator("details.new-destination summary").click()
+        page.locator("details.new-destination > summary").click()
     form.locator("select").select_option("custom")
     form.locator("[name$=name]").fill(name)
     form.locator("[name$=url]").fill(url)

@@ -8,10 +8,12 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import django_auth
 
 from streams.api import router as streams_router
+from streams.api_destinations import router as destinations_router
 from streams.errors import Invalid, Refused
 
 api = NinjaAPI(title="EZStream", version="1", auth=django_auth, docs_url=None, urls_namespace="api")
 api.add_router("/streams", streams_router)
+api.add_router("/destinations", destinations_router)
 
 
 def _error(request: HttpRequest, status: int, code: str, message: str, **more: object) -> HttpResponse:
@@ -23,7 +25,7 @@ def _error(request: HttpRequest, status: int, code: str, message: str, **more: o
 def _refused(request: HttpRequest, refusal: Refused) -> HttpResponse:
     if isinstance(refusal, Invalid):
         return _error(request, 422, refusal.code, refusal.message, fields=refusal.fields)
-    return _error(request, 409, refusal.code, refusal.message)
+    return _error(request, refusal.http_status, refusal.code, refusal.message)
 
 
 @api.exception_handler(Http404)

@@ -90,6 +90,12 @@ def choose(
     return Choice(best, ranked, tuple(unable), wished is not None)
 
 
+def for_a_question(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Who can look something up for us, the least loaded first. It needs no room for a stream."""
+    able = [each for each in candidates if each.is_active and each.is_reachable and each.is_accepting]
+    return sorted(able, key=lambda each: (_load(each.cpu), each.current_streams, each.vps_id))
+
+
 def why_not(candidate: Candidate) -> str | None:
     """Why it may take nothing now, in words; None when it may."""
     if not candidate.is_active:

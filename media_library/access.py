@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import cast
+from typing import Any, cast
 
 from django.db.models import Count
 from django.http import Http404, HttpRequest
@@ -51,9 +51,11 @@ def file_for_agent(file_id: int) -> VideoFile:
 
 
 def rows_of(user: User) -> VideoFileQuerySet:
-    """This user's files as the list shows them: with their upload and the number of streams that play them."""
+    """This user's files as the list shows them: with their upload and the number of streams that use them."""
     files = VideoFile.objects.of(user).select_related("upload")
-    return files.annotate(stream_count=Count("playlist_items__stream", distinct=True))
+    return files.annotate(
+        stream_count=Count("playlist_items__stream", distinct=True), slate_count=Count("slate_of", distinct=True)
+    )
 
 
 def row_of(user: User, file_id: int) -> VideoFile:
@@ -61,6 +63,13 @@ def row_of(user: User, file_id: int) -> VideoFile:
     if file is None:
         raise Http404(_("You have no such video."))
     return file
+
+
+def streams_with(file: VideoFile) -> list[Any]:
+    """The streams that play the file or show it when nothing else can play, by title."""
+    # The reverse of streams' own keys: the library stands below streams and imports nothing of it.
+    playing = {item.stream for item in file.playlist_items.select_related("stream")}
+    return sorted(playing | set(file.slate_of.all()), key=lambda stream: stream.title)
 
 
 def files_of(user: User, file_ids: list[int]) -> list[VideoFile]:

@@ -32,6 +32,16 @@ class Piece:
     length: int
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What is sent: where it lies, and what it is called outside."""
+
+    disk: str
+    stored_name: str
+    shown_name: str
+    content_type: str = "video/mp4"
+
+
 class Unsatisfiable(Exception):
     """The range begins after the end."""
 
@@ -55,7 +65,11 @@ def piece_of(header: str, size: int) -> Piece | None:
     return Piece(start, min(end - start, PIECE))
 
 
-def answer(request: HttpRequest, file: VideoFile) -> HttpResponse:
+def stored(file: VideoFile) -> Stored:
+    return Stored(file.disk, file.stored_name, file.original_name)
+
+
+def answer(request: HttpRequest, file: Stored) -> HttpResponse:
     """The file's bytes, or those the request asks for. Raises StorageError."""
     if settings.USE_X_ACCEL:
         return _handed_to_nginx(file)
@@ -73,7 +87,7 @@ def answer(request: HttpRequest, file: VideoFile) -> HttpResponse:
     return _dressed(_bytes(file, piece, size), file)
 
 
-def _bytes(file: VideoFile, piece: Piece | None, size: int) -> HttpResponse:
+def _bytes(file: Stored, piece: Piece | None, size: int) -> HttpResponse:
     wanted = piece or Piece(0, size)
     with media_storage(file.disk).open(file.stored_name) as content:
         content.seek(wanted.start)
@@ -84,14 +98,14 @@ def _bytes(file: VideoFile, piece: Piece | None, size: int) -> HttpResponse:
     return response
 
 
-def _handed_to_nginx(file: VideoFile) -> HttpResponse:
+def _handed_to_nginx(file: Stored) -> HttpResponse:
     path = quote(file.stored_name)
     return _dressed(HttpResponse(headers={"X-Accel-Redirect": f"/protected-media/{path}"}), file)
 
 
-def _dressed(response: HttpResponse, file: VideoFile) -> HttpResponse:
-    response["Content-Type"] = "video/mp4"
+def _dressed(response: HttpResponse, file: Stored) -> HttpResponse:
+    response["Content-Type"] = file.content_type
     response["Accept-Ranges"] = "bytes"
     response["Cache-Control"] = "private, max-age=3600"
-    response["Content-Disposition"] = content_disposition_header(False, file.original_name) or "inline"
+    response["Content-Disposition"] = content_disposition_header(False, file.shown_name) or "inline"
     return response

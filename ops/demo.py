@@ -18,7 +18,7 @@ from media_library import actions as library
 from media_library.models import VideoFile
 from streams import actions
 from streams.models import Stream
-from streams.spec import DestinationSpec, OutputSpec, StreamSpec
+from streams.spec import DestinationSpec, OutputSpec, StreamSpec, videos
 
 USER: Final = "demo@example.com"
 OPERATOR: Final = "operator@example.com"
@@ -58,8 +58,8 @@ def channel(ingest_urls: list[str], clip_seconds: int) -> Stream:
     existing = Stream.objects.of(user).filter(title=CHANNEL).first()
     if existing:
         return existing
-    files = tuple(_file(user, clip, clip_seconds).pk for clip in CLIPS)
-    spec = StreamSpec(title=CHANNEL, file_ids=files, outputs=outputs, keep_files_after_stop=True)
+    items = videos(_file(user, clip, clip_seconds).pk for clip in CLIPS)
+    spec = StreamSpec(title=CHANNEL, items=items, outputs=outputs, keep_files_after_stop=True)
     return actions.create(user, spec, actor=user)
 
 

@@ -11,7 +11,7 @@ from django.db.models import Model
 
 from fleet.models import Vps
 from kit.crypto import is_newest, seal, unseal
-from streams.models import Destination
+from streams.models import Destination, LiveInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Column:
 
 COLUMNS: Final = (
     Column(Destination, "sealed_key", "streams_destination.key"),
+    Column(LiveInput, "sealed_url", "streams_liveinput.url"),
     Column(Vps, "sealed_password", "fleet_vps.password"),
     Column(Vps, "sealed_private_key", "fleet_vps.private_key"),
 )

@@ -11,7 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import Http404
 
 from accounts.models import User
-from streams.models import Destination, Run, Stream, StreamDestination, StreamQuerySet
+from streams.models import Destination, LiveInput, Run, Stream, StreamDestination, StreamQuerySet
 
 Viewer = User | AnonymousUser
 
@@ -39,6 +39,14 @@ def destination_of(user: Viewer, destination_id: int) -> Destination:
     if destination is None:
         raise Http404("no such destination")
     return destination
+
+
+def live_input_of(user: Viewer, input_id: int) -> LiveInput:
+    """Owner only, as a destination: its address may hold a key."""
+    live = LiveInput.objects.of(user).filter(pk=input_id).first() if isinstance(user, User) else None
+    if live is None:
+        raise Http404("no such live input")
+    return live
 
 
 def output_of(user: Viewer, stream_id: int, output_id: int) -> StreamDestination:

@@ -21,9 +21,10 @@ from accounts.models import User
 from kit.console import NoBulkDelete, ReadOnlyAdmin, pill
 from kit.templatetags.kit import ago, clock
 from streams import actions as verbs
+from streams import addresses
 from streams.errors import Refused
 from streams.explain import choice_table, lines
-from streams.models import Destination, PlaylistItem, Run, Stream, StreamDestination, Transition
+from streams.models import Destination, LiveInput, PlaylistItem, Run, Stream, StreamDestination, Transition
 
 Verb = Callable[[Stream, User | None], object]
 
@@ -42,7 +43,7 @@ class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]
 
 class ItemInline(ReadOnlyInline):
     model = PlaylistItem
-    fields = ["place", "file", "length"]
+    fields = ["place", "file", "live", "length"]
     readonly_fields = ["place", "length"]
     ordering = ["position"]
     verbose_name_plural = _("playlist")
@@ -103,11 +104,11 @@ class StreamAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     change_form_template = "admin/streams/stream/change_form.html"
     fields = [
         "title", "owner", "state", "why", "vps", "since", "description", "order", "loop", "keep_files_after_stop",
-        "preferred_vps", "last_started_at", "last_stopped_at", "created_at",
+        "slate_clip", "preferred_vps", "last_started_at", "last_stopped_at", "created_at",
     ]  # fmt: skip
     readonly_fields = [
         "title", "owner", "state", "why", "vps", "since", "description", "order", "loop", "keep_files_after_stop",
-        "last_started_at", "last_stopped_at", "created_at",
+        "slate_clip", "last_started_at", "last_stopped_at", "created_at",
     ]  # fmt: skip
     VERBS: ClassVar[dict[str, tuple[Verb, Any, Any]]] = {
         "start": (verbs.start, _("Start"), _("They go on air, as if their owners had pressed Start.")),
@@ -261,9 +262,23 @@ class RunAdmin(ReadOnlyAdmin):
 
 @admin.register(Destination)
 class DestinationAdmin(ReadOnlyAdmin):
-    list_display = ["name", "owner", "platform", "url", "created_at", "deleted_at"]
+    list_display = ["name", "owner", "platform", "url", "via", "created_at", "deleted_at"]
     list_select_related = ["owner"]
-    list_filter = ["platform", ("deleted_at", admin.EmptyFieldListFilter)]
+    list_filter = ["platform", "via", ("deleted_at", admin.EmptyFieldListFilter)]
     search_fields = ["name", "owner__email", "url"]
     show_facets = admin.ShowFacets.NEVER
-    fields = ["name", "owner", "platform", "url", "created_at", "updated_at", "deleted_at"]
+    fields = ["name", "owner", "platform", "url", "via", "created_at", "updated_at", "deleted_at"]
+
+
+@admin.register(LiveInput)
+class LiveInputAdmin(ReadOnlyAdmin):
+    list_display = ["name", "owner", "server", "created_at"]
+    list_select_related = ["owner"]
+    search_fields = ["name", "owner__email"]
+    show_facets = admin.ShowFacets.NEVER
+    fields = ["name", "owner", "server", "created_at"]
+    readonly_fields = ["server"]
+
+    @admin.display(description=_("server"))
+    def server(self, live: LiveInput) -> str:
+        return addresses.shown(live.url())

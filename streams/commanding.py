@@ -14,7 +14,7 @@ from agent.protocol import PushUrl, StartStream, StopStream, StreamConfig, Updat
 from fleet import commands
 from kit.actors import after_commit
 from media_library.actions import download_url
-from streams import pictures
+from streams import pictures, slates
 from streams.models import PlaylistItem, Run, Stream, StreamDestination
 
 log = structlog.get_logger(__name__)
@@ -33,6 +33,7 @@ def config_of(run: Run) -> StreamConfig:
         order=stream.order,
         keep_files_after_stop=stream.keep_files_after_stop,
         picture_url=pictures.upload_url(run),
+        slate=slates.slate_file(stream),
         request_id=_request_id(),
     )
 

@@ -9,6 +9,7 @@ class Refused(Exception):
     """The verb was not done. `code` is for programs (the API), the message for people."""
 
     code = "refused"
+    http_status = 409
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -35,6 +36,13 @@ class OverLimit(Refused):
     """The package allows no more."""
 
     code = "over_limit"
+
+
+class TooOften(Refused):
+    """Asked for more often than anybody needs."""
+
+    code = "too_often"
+    http_status = 429
 
 
 class KeyInUse(Refused):

@@ -144,6 +144,7 @@ class SlatePicture(models.Model):
     """A picture of the owner's, shown whenever nothing else can play."""
 
     stream = models.OneToOneField(Stream, on_delete=models.CASCADE, related_name="slate_picture")
+    disk = models.CharField(max_length=12, default="local")
     stored_name = models.CharField(max_length=400, unique=True)
     original_name = models.CharField(max_length=255)
     size = models.PositiveIntegerField()

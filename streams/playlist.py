@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from streams.spec import ItemSpec
+
 MAX_ITEMS: Final = 1000
 
 
@@ -11,29 +13,37 @@ class BadOrderError(ValueError):
     """The button's value is not an order we know; a page of ours never sends one."""
 
 
-def apply(ids: list[int], order: str) -> list[int]:
-    """The list after one order: `add:FILE_ID`, or `remove:`, `up:`, `down:` with an index from 0.
+def apply(items: list[ItemSpec], order: str) -> list[ItemSpec]:
+    """The list after one order: `add:ITEM` (see `ItemSpec`), or `remove:`, `up:`, `down:` with an index from 0.
 
     An index outside the list changes nothing: the page may be older than the list.
     """
-    verb, _, number = order.partition(":")
-    if not number.isdecimal():
+    verb, _, value = order.partition(":")
+    if verb == "add":
+        return _added(items, value)
+    if not value.isdecimal():
         raise BadOrderError(order)
+    index = int(value)
     match verb:
-        case "add":
-            return [*ids, int(number)][:MAX_ITEMS]
         case "remove":
-            return [each for index, each in enumerate(ids) if index != int(number)]
+            return [each for place, each in enumerate(items) if place != index]
         case "up":
-            return _swapped(ids, int(number), int(number) - 1)
+            return _swapped(items, index, index - 1)
         case "down":
-            return _swapped(ids, int(number), int(number) + 1)
+            return _swapped(items, index, index + 1)
     raise BadOrderError(order)
 
 
-def _swapped(ids: list[int], one: int, other: int) -> list[int]:
-    if not (min(one, other) >= 0 and max(one, other) < len(ids)):
-        return ids
-    changed = list(ids)
+def _added(items: list[ItemSpec], value: str) -> list[ItemSpec]:
+    item = ItemSpec.parse(value)
+    if item is None:
+        raise BadOrderError(value)
+    return [*items, item][:MAX_ITEMS]
+
+
+def _swapped(items: list[ItemSpec], one: int, other: int) -> list[ItemSpec]:
+    if not (min(one, other) >= 0 and max(one, other) < len(items)):
+        return items
+    changed = list(items)
     changed[one], changed[other] = changed[other], changed[one]
     return changed

@@ -5,123 +5,90 @@ Functions raise `errors.Refused` subclasses with words for the user; nothing her
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
 
-from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from kit.safe_url import is_private_literal
 from media_library.models import FileStatus, VideoFile
+from streams.addresses import (
+    has_control,
+    key_problem,
+    live_url_problem,
+    name_problem,
+    place_of,
+    url_problem,
+    via_problem,
+)
 from streams.errors import Invalid, KeyInUse, NotReady, OverLimit
-from streams.models import Destination, Order, Platform, Stream, StreamDestination
+from streams.models import Destination, LiveInput, Order, Platform, Stream, StreamDestination
 from streams.playlist import MAX_ITEMS
-from streams.spec import DestinationSpec, StreamSpec
+from streams.spec import DestinationSpec, ItemSpec, LiveInputSpec, SlateSpec, StreamSpec
 
-LONGEST_KEY: Final = 500
 MOST_DESTINATIONS: Final = 20
+MOST_LIVE_INPUTS: Final = 50
 LONGEST_DESCRIPTION: Final = 5000
-_LONGEST_HOST: Final = 253
-_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
-_NEVER: Final = re.compile(r"[\s\"'`{};\\<>|\x00-\x1f\x7f]")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+Place = tuple[str, str]
+"""Server and application, and the key: equal for what would tear each other's connection down."""
 
 
 # ------------------------------------------------------------------------------------------------ destinations
 
 
-def url_problem(url: str) -> str | None:
-    """Why this is no place to push to, in words; None when it is one."""
-    if _NEVER.search(url) or not url.isascii():
-        return _("An RTMP address has no spaces, quotes or other special characters.")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return _("This is not an address.")
-    if parts.scheme not in ("rtmp", "rtmps"):
-        return _("The address must start with rtmp:// or rtmps://.")
-    if not parts.hostname or port == 0:
-        return _("The address names no server.")
-    return _place_problem(parts)
-
-
-def _place_problem(parts: SplitResult) -> str | None:
-    if parts.username is not None or parts.password is not None:
-        return _("Leave name and password out of the address.")
-    if ":" not in (parts.hostname or "") and not _is_name(parts.hostname or ""):
-        return _("«%(host)s» cannot be the name of a server.") % {"host": parts.hostname}
-    if parts.fragment or {".", ".."} & set(parts.path.split("/")):
-        return _("An RTMP address has no «#», «/./» or «/../».")
-    if not parts.path.strip("/"):
-        return _("The address names no application, as /live2 in rtmp://a.rtmp.youtube.com/live2.")
-    if is_private_literal(parts.hostname or "") and not settings.ALLOW_PRIVATE_DESTINATIONS:
-        return _("This address is inside a private network. Use one that is reachable from the internet.")
-    return None
-
-
-def _is_name(host: str) -> bool:
-    """What the domain name system could hold, or an IPv4 address."""
-    return len(host) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
-
-
-def key_problem(key: str) -> str | None:
-    if not key:
-        return _("The stream key is required.")
-    if len(key) > LONGEST_KEY:
-        return _("A stream key has at most %(most)d characters.") % {"most": LONGEST_KEY}
-    if _NEVER.search(key) or not key.isascii():
-        return _("A stream key has no spaces, quotes or other special characters.")
-    return None
-
-
-def check_destination(spec: DestinationSpec, *, has_key: bool) -> DestinationSpec:
-    """The cleaned spec. `has_key`: an empty key keeps the one that is there."""
-    clean = DestinationSpec(spec.platform, spec.name.strip(), spec.url.strip(), (spec.key or "").strip() or None)
+def check_destination(spec: DestinationSpec, *, kept_key: str = "") -> DestinationSpec:
+    """The cleaned spec. `kept_key`: the one that is there, which an empty key keeps."""
+    clean = replace(spec, name=spec.name.strip(), url=spec.url.strip(), key=(spec.key or "").strip() or None)
     problems = {
         "platform": None if spec.platform in Platform.values else _("Choose a platform."),
-        "name": _name_problem(clean.name),
-        "url": _("The address is too long.") if len(clean.url) > LONGEST_KEY else url_problem(clean.url),
-        "key": None if clean.key is None and has_key else key_problem(clean.key or ""),
+        "name": name_problem(clean.name, _longest_name(Destination)),
+        "url": url_problem(clean.url),
+        "key": None if clean.key is None and kept_key else key_problem(clean.key or ""),
+        "via": via_problem(clean.via, clean.url, clean.key or kept_key),
     }
     _raise_if_any(problems)
     return clean
 
 
-def _name_problem(name: str) -> str | None:
-    if not name:
-        return _("A name is required.")
-    longest = Destination._meta.get_field("name").max_length or 0
-    if len(name) > longest:
-        return _("A name has at most %(most)d characters.") % {"most": longest}
-    return _("A name has no control characters.") if _CONTROL.search(name) else None
+def check_live_input(spec: LiveInputSpec, owner: User, *, is_new: bool) -> LiveInputSpec:
+    """The cleaned spec. Call while the owner's row is locked: it counts what they have."""
+    clean = LiveInputSpec(spec.name.strip(), (spec.url or "").strip() or None)
+    problems = {
+        "name": name_problem(clean.name, _longest_name(LiveInput)),
+        "url": None if clean.url is None and not is_new else live_url_problem(clean.url or ""),
+    }
+    _raise_if_any(problems)
+    if is_new and LiveInput.objects.of(owner).count() >= MOST_LIVE_INPUTS:
+        raise OverLimit(
+            _("You have %(most)d live inputs, the most there may be. Delete one first.") % {"most": MOST_LIVE_INPUTS}
+        )
+    return clean
+
+
+def _longest_name(model: type[Destination | LiveInput]) -> int:
+    return model._meta.get_field("name").max_length or 0
 
 
 # ------------------------------------------------------------------------------------------------ streams
 
 
-def check_stream(spec: StreamSpec, owner: User) -> StreamSpec:
-    """The cleaned spec: title there, files the owner's and completed, destinations the owner's."""
-    clean = StreamSpec(
-        title=spec.title.strip(),
-        description=spec.description.strip(),
-        loop=spec.loop,
-        order=spec.order,
-        keep_files_after_stop=spec.keep_files_after_stop,
-        file_ids=tuple(spec.file_ids),
-        outputs=tuple(spec.outputs),
-    )
+def check_stream(spec: StreamSpec, owner: User, *, has_picture: bool = False) -> StreamSpec:
+    """The cleaned spec: title there, videos the owner's and completed, inputs and destinations the owner's.
+
+    `has_picture`: a slate that is a picture may keep the one that is there.
+    """
+    clean = replace(spec, title=spec.title.strip(), description=spec.description.strip())
     problems = {
         "title": _title_problem(clean.title),
         "description": _description_problem(clean.description),
         "order": None if clean.order in Order.values else _("Choose an order."),
-        "files": _files_problem(clean.file_ids, owner),
+        "files": _items_problem(clean.items, owner),
         "destinations": _destinations_problem([out.destination_id for out in clean.outputs], owner),
+        "slate": _slate_problem(clean.slate, owner, has_picture=has_picture),
     }
     _raise_if_any(problems)
     return clean
@@ -132,26 +99,44 @@ def _title_problem(title: str) -> str | None:
         return _("A title is required.")
     if len(title) > 255:
         return _("A title has at most 255 characters.")
-    return _("A title has no control characters.") if _CONTROL.search(title) else None
+    return _("A title has no control characters.") if has_control(title) else None
 
 
 def _description_problem(description: str) -> str | None:
     if len(description) > LONGEST_DESCRIPTION:
         return _("A description has at most %(most)d characters.") % {"most": LONGEST_DESCRIPTION}
-    return _("Control characters are not allowed.") if _CONTROL.search(description) else None
+    return _("Control characters are not allowed.") if has_control(description) else None
 
 
-def _files_problem(file_ids: tuple[int, ...], owner: User) -> str | None:
-    if not file_ids:
-        return _("Choose at least one video.")
-    if len(file_ids) > MAX_ITEMS:
+def _items_problem(items: tuple[ItemSpec, ...], owner: User) -> str | None:
+    if not items:
+        return _("Choose at least one video or live input.")
+    if len(items) > MAX_ITEMS:
         return _("A playlist has at most %(most)d items.") % {"most": MAX_ITEMS}
-    known = {file.pk: file for file in VideoFile.objects.of(owner).filter(pk__in=set(file_ids))}
-    if set(file_ids) - set(known):
+    lives = {item.id for item in items if item.kind == "live"}
+    if LiveInput.objects.of(owner).filter(pk__in=lives).count() < len(lives):
+        return _("A chosen live input is not there any more.")
+    return _files_problem({item.id for item in items if item.kind == "file"}, owner)
+
+
+def _files_problem(file_ids: set[int], owner: User) -> str | None:
+    known = VideoFile.objects.of(owner).in_bulk(file_ids)
+    if file_ids - set(known):
         return _("A chosen video is not in your library any more.")
-    playable = set(VideoFile.objects.playable().filter(pk__in=known).values_list("pk", flat=True))
-    waiting = [file.title for pk, file in known.items() if pk not in playable]
-    return _("«%(title)s» is not ready yet.") % {"title": waiting[0]} if waiting else None
+    waiting = next((file for file in known.values() if file.state is not FileStatus.COMPLETED), None)
+    return _("«%(title)s» is not ready yet.") % {"title": waiting.title} if waiting else None
+
+
+def _slate_problem(slate: SlateSpec, owner: User, *, has_picture: bool) -> str | None:
+    match slate.kind:
+        case "made":
+            return None
+        case "picture":
+            return None if slate.picture or has_picture else _("Choose the picture.")
+        case "clip" if slate.clip_id:
+            return _files_problem({slate.clip_id}, owner)
+        case "clip":
+            return _("Choose the video.")
 
 
 def _destinations_problem(ids: list[int], owner: User) -> str | None:
@@ -200,15 +185,31 @@ def check_limit(owner: User, stream: Stream) -> None:
 def check_keys_free(stream: Stream, wanted: Iterable[Destination]) -> None:
     """No other stream on air may push one of the keys. Call while the owner's row is locked: among one owner's
     streams it holds under races; two owners who start in the same moment are told apart by the platform."""
-    places = {place_of(destination): destination for destination in wanted}
-    rivals = [other for other in _pushed_now(stream) if place_of(other.destination) in places]
+    places = {_place(destination): destination for destination in wanted}
+    rivals = [other for other in _pushed_now(stream) if _place(other.destination) in places]
     rivals.sort(key=lambda other: other.stream.owner_id != stream.owner_id)
     if rivals:
-        raise KeyInUse(_key_in_use(stream, rivals[0].stream, places[place_of(rivals[0].destination)]))
+        raise KeyInUse(_key_in_use(stream, rivals[0].stream, places[_place(rivals[0].destination)]))
 
 
-def _pushed_now(stream: Stream) -> QuerySet[StreamDestination]:
-    others = Stream.objects.on_air().exclude(pk=stream.pk)
+def check_untouched(owner: User, url: str, key: str) -> None:
+    """Nothing on air pushes there: a second connection would tear the first one down at many platforms."""
+    rivals = [other.stream for other in _pushed_now() if _place(other.destination) == place_of(url, key)]
+    mine = next((stream for stream in rivals if stream.owner_id == owner.pk), None)
+    if mine is not None:
+        raise KeyInUse(
+            _(
+                "«%(stream)s» is on air with this key, and a test would tear its connection down. "
+                "The page of that stream shows how the connection is."
+            )
+            % {"stream": mine.title}
+        )
+    if rivals:
+        raise KeyInUse(_("This key is on air in another account: a test would tear its connection down."))
+
+
+def _pushed_now(but: Stream | None = None) -> QuerySet[StreamDestination]:
+    others = Stream.objects.on_air().exclude(pk=but.pk if but else 0)
     return StreamDestination.objects.filter(enabled=True, stream__in=others).select_related("destination", "stream")
 
 
@@ -222,10 +223,8 @@ def _key_in_use(stream: Stream, rival: Stream, mine: Destination) -> str:
     }
 
 
-def place_of(destination: Destination) -> tuple[str, str]:
-    """Where bytes go: equal for two destinations that would tear each other's connection down."""
-    parts = urlsplit(destination.url)
-    return f"{parts.hostname}{parts.path.rstrip('/')}", destination.key()
+def _place(destination: Destination) -> Place:
+    return place_of(destination.url, destination.key())
 
 
 def _raise_if_any(problems: dict[str, str | None]) -> None:

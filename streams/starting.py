@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ from kit.safe_url import leads_inside
 from streams import commanding, lifecycle, progress
 from streams.errors import Refused, WrongState
 from streams.lifecycle import Event
-from streams.models import EndReason, Progress, Run, Status, Stream
+from streams.models import EndReason, LiveInput, Progress, Run, Status, Stream
 
 log = structlog.get_logger(__name__)
 PAUSES_S: Final = (1.0, 2.0, 4.0)
@@ -91,11 +91,17 @@ def _refuse_private_places(run: Run) -> None:
     """Names are looked up here, where waiting hurts nobody (SEC-2); the agent looks again when it connects."""
     if settings.ALLOW_PRIVATE_DESTINATIONS:
         return
-    for output in run.stream.outputs.select_related("destination").filter(enabled=True):
-        if leads_inside(urlsplit(output.destination.url).hostname or ""):
-            raise CannotStart(
-                _("«%(name)s» leads inside a private network. Change its address.") % {"name": output.destination.name}
-            )
+    for name, url in _places(run.stream):
+        if leads_inside(urlsplit(url).hostname or ""):
+            raise CannotStart(_("«%(name)s» leads inside a private network. Change its address.") % {"name": name})
+
+
+def _places(stream: Stream) -> Iterator[tuple[str, str]]:
+    """Every address of a user's that a VPS will connect to, by its name."""
+    for output in stream.outputs.select_related("destination").filter(enabled=True):
+        yield output.destination.name, output.destination.url
+    for live in LiveInput.objects.filter(playlist_items__stream=stream).distinct():
+        yield live.name, live.url()
 
 
 # ------------------------------------------------------------------------------------------------ the slot

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from streams.views import destinations, editor, listing, pictures, show
+from streams.views import destinations, editor, inputs, listing, pictures, show, slates, testing
 
 app_name = "streams"
 urlpatterns = [
@@ -13,9 +13,16 @@ urlpatterns = [
     path("pick", editor.pick, name="pick"),
     path("destinations/", destinations.index, name="destinations"),
     path("destinations/new", destinations.new, name="destination_new"),
+    path("destinations/test", testing.start, name="destination_test"),
+    path("destinations/tests/<uuid:test_id>", testing.result, name="destination_test_result"),
+    path("destinations/<int:pk>/test", testing.start_saved, name="destination_test_saved"),
     path("destinations/<int:pk>/edit", destinations.edit, name="destination_edit"),
     path("destinations/<int:pk>/delete", destinations.delete, name="destination_delete"),
     path("destinations/<int:pk>/reveal", destinations.reveal, name="destination_reveal"),
+    path("inputs/", inputs.index, name="inputs"),
+    path("inputs/new", inputs.new, name="input_new"),
+    path("inputs/<int:pk>/edit", inputs.edit, name="input_edit"),
+    path("inputs/<int:pk>/delete", inputs.delete, name="input_delete"),
     path("<int:pk>/", show.page, name="show"),
     path("<int:pk>/fragments", show.fragments, name="fragments"),
     path("<int:pk>/edit", editor.edit, name="edit"),
@@ -24,6 +31,8 @@ urlpatterns = [
     path("<int:pk>/duplicate", show.duplicate, name="duplicate"),
     path("<int:pk>/delete", show.delete, name="delete"),
     path("<int:pk>/picture", pictures.show, name="picture"),
+    path("<int:pk>/slate", slates.show, name="slate"),
+    path("slates/<str:token>", slates.out, name="slate_out"),
     path("pictures/<str:token>", pictures.take, name="picture_in"),
     path("<int:pk>/outputs/<int:output_pk>", show.output, name="output"),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from PIL import Image
 
 from lab.webserver import Browser, WebServer
+from media_library.stills import MOST_BYTES
 
 _BLOCK = bytes(1024**2)
 _PLENTY = 300
@@ -69,6 +73,22 @@ def test_a_whole_chunk_of_an_upload_still_passes(server):
     assert browser.offset(url) == len(data)
     assert browser.chunk(url, len(data), bytes(len(data) + 1024)).status_code == 413
     assert browser.offset(url) == len(data)
+
+
+def test_a_picture_for_a_slate_passes_with_the_form_around_it(server):
+    """The form of a stream is larger than any other: a picture as large as may be, and a playlist of 1,000."""
+    browser = Browser(server, server.session_key)
+    noise = io.BytesIO()
+    Image.frombytes("RGB", (1280, 1280), os.urandom(1280 * 1280 * 3)).save(noise, "PNG", compress_level=0)
+    picture = noise.getvalue()
+    assert 4.5 * 1024**2 < len(picture) < MOST_BYTES
+    form = [("title", "x"), ("slate", "picture"), ("do", "up:1"), *[("playlist", str(n)) for n in range(1000)]]
+    address = f"{server.url}/streams/new"
+    answer = browser.post(address, data=form, files={"slate_picture": ("sea.png", picture)}, timeout=60)
+    assert answer.status_code == 200
+    assert "Choose the picture again" in answer.text
+    larger = browser.post(address, data=form, files={"slate_picture": ("sea.png", bytes(12 * 1024**2))}, timeout=60)
+    assert larger.status_code == 413
 
 
 def test_nothing_of_a_refused_body_stays_on_the_disk(server, tmp_path: Path):

@@ -8,16 +8,19 @@ from dataclasses import asdict
 import pytest
 from django.test import Client
 from django.utils import timezone
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from accounts.models import User
-from agent.protocol import DestinationState
+from agent.protocol import DestinationState, DestinationTested
+from fleet import answers
 from streams.models import Run, Status, Stream
 from streams.tests import build
 from tests.test_shell import PHONE, NewPage, chromium, new_page, widths_fit  # noqa: F401
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 TITLES = "[data-item] [data-name]"
+LISTS = ["/streams/", "/streams/destinations/", "/streams/inputs/"]
 
 
 def open_as(page: Page, user: User, path: str, live_server) -> Page:
@@ -120,6 +123,84 @@ def test_choosing_a_platform_fills_its_server_in(new_page: NewPage, live_server,
     expect(page.locator("#id_url")).to_have_value("rtmp://mine.example.org/app")
 
 
+def test_a_platform_s_other_server_is_taken_by_a_button(new_page: NewPage, live_server, alice):
+    page = open_as(new_page(), alice, "/streams/destinations/new", live_server)
+    expect(page.locator("#id_url")).to_have_value("rtmps://a.rtmps.youtube.com:443/live2")
+    page.get_by_role("button", name="Use the backup server, encrypted").press("Enter")
+    expect(page.locator("#id_url")).to_have_value("rtmps://b.rtmps.youtube.com:443/live2?backup=1")
+    expect(page.locator("#id_url")).to_be_focused()
+    expect(page.get_by_role("button", name="Use the backup server, encrypted")).to_be_disabled()
+    page.select_option("#id_platform", "trovo")
+    expect(page.locator("#id_url")).to_have_value("rtmp://livepush.trovo.live/live")
+
+
+@pytest.fixture
+def agent():
+    """One that hears and answers when told to."""
+    vps = build.vps()
+    ear = build.Ear(vps.pk)
+    yield ear
+    ear.close()
+
+
+def test_a_connection_is_tested_in_place_before_anything_is_saved(new_page: NewPage, live_server, alice, agent):
+    page = open_as(new_page(), alice, "/streams/new", live_server)
+    page.select_option("#id_platform", "custom")
+    page.fill("#id_url", "rtmp://tube.example.org/live")
+    page.get_by_role("button", name="Test connection").press("Enter")
+    expect(page.locator(".test-result")).to_contain_text("Stream key: Paste the stream key")
+    page.fill("#id_key", "k3y")
+    page.get_by_role("button", name="Test connection").press("Enter")
+    expect(page.locator(".test-result")).to_contain_text("is connecting to tube.example.org")
+    [asked] = agent.heard()
+    said = {"vps_id": agent.vps_id, "timestamp": 1.0, "test_id": asked.test_id}
+    answers.forward(DestinationTested(**said, state="refused", message="The server does not know this key."))
+    expect(page.locator(".test-result")).to_contain_text("The server does not know this key.")
+    expect(page.locator("#id_key")).to_have_value("k3y")
+    assert asked.key == "k3y"
+    assert not alice.destinations.exists()
+
+
+def test_enter_in_a_destination_s_field_saves_it(new_page: NewPage, live_server, alice, agent):
+    page = open_as(new_page(), alice, "/streams/destinations/new", live_server)
+    page.fill("#id_key", "k3y")
+    page.fill("#id_name", "Mine")
+    page.locator("#id_name").press("Enter")
+    expect(page.locator(".notes")).to_contain_text("Destination «Mine» saved.")
+    assert agent.heard() == []
+
+
+def test_a_live_input_in_the_playlist_and_a_picture_for_the_slate(new_page: NewPage, live_server, alice, tmp_path):
+    build.file(alice, "Sunrise")
+    build.destination(alice, "Harbour")
+    build.live_input(alice, "Studio")
+    picture = tmp_path / "sea.png"
+    Image.new("RGB", (64, 36), "red").save(picture)
+    page = open_as(new_page(viewport={"width": 1280, "height": 1400}), alice, "/streams/new", live_server)
+    page.fill("#id_title", "Mixed")
+    page.get_by_role("button", name="Add «Sunrise» to the playlist").click()
+    page.locator("details.new-live > summary").press("Enter")
+    page.get_by_role("button", name="Add «Studio» to the playlist").press("Enter")
+    expect(page.locator("[data-said]")).to_have_text("«Studio» added as number 2.")
+    page.get_by_role("button", name="Move «Studio» up").press("Enter")
+    expect(page.locator(TITLES)).to_have_text(["Studio", "Sunrise"])
+    expect(page.locator("[data-item] .thumb-live")).to_have_count(1)
+    page.get_by_label("A picture of mine").check()
+    expect(page.locator("#id_slate_clip")).to_be_hidden()
+    page.set_input_files("#id_slate_picture", {"name": "huge.png", "mimeType": "image/png", "buffer": bytes(6 << 20)})
+    expect(page.locator("[data-too-large]")).to_be_visible()
+    page.get_by_label("Harbour").first.check()
+    page.get_by_role("button", name="Save", exact=True).last.click()
+    expect(page).to_have_url(f"{live_server.url}/streams/new")
+    page.set_input_files("#id_slate_picture", picture)
+    expect(page.locator("[data-too-large]")).to_be_hidden()
+    page.get_by_role("button", name="Save", exact=True).last.click()
+    expect(page.get_by_role("heading", name="Mixed")).to_be_visible()
+    stream = Stream.objects.get()
+    assert [item.title for item in stream.items.all()] == ["Studio", "Sunrise"]
+    assert stream.slate_picture.original_name == "sea.png"
+
+
 def test_the_whole_job_without_javascript(new_page: NewPage, live_server, alice):
     for title in ("two", "one"):
         build.file(alice, title)
@@ -128,6 +209,12 @@ def test_the_whole_job_without_javascript(new_page: NewPage, live_server, alice)
     page.get_by_role("button", name="Add «one»").click()
     page.get_by_role("button", name="Add «two»").click()
     page.get_by_role("button", name="Move «two» up").click()
+    page.locator("details.new-live > summary").click()
+    page.fill("#id_live-name", "Studio")
+    page.fill("#id_live-url", "https://cdn.example.org/live.m3u8?token=k3y")
+    page.get_by_role("button", name="Add this live input").click()
+    page.get_by_label("One of my videos, over and over").check()
+    page.select_option("#id_slate_clip", label="two")
     page.select_option("#id_platform", "custom")
     page.fill("#id_name", "Mine")
     page.fill("#id_url", "rtmp://mine.example.org/app")
@@ -136,12 +223,27 @@ def test_the_whole_job_without_javascript(new_page: NewPage, live_server, alice)
     expect(page.get_by_role("heading", name="Plain")).to_be_visible()
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator("[data-headline]")).to_have_text("Stopping")
-    assert [item.file.title for item in Stream.objects.get().items.all()] == ["two", "one"]
+    stream = Stream.objects.get()
+    assert [item.title for item in stream.items.all()] == ["two", "one", "Studio"]
+    assert stream.slate_clip.title == "two"
 
 
-@pytest.mark.parametrize("path", ["/streams/", "/streams/{pk}/", "/streams/{pk}/edit", "/streams/destinations/"])
+def test_a_connection_is_tested_without_javascript(new_page: NewPage, live_server, alice, agent):
+    place = build.destination(alice, "Harbour", url="rtmp://tube.example.org/live")
+    page = open_as(new_page(java_script_enabled=False), alice, "/streams/destinations/", live_server)
+    page.get_by_role("button", name="Test the connection of «Harbour»").click()
+    expect(page.locator(".note")).to_contain_text("is connecting to tube.example.org")
+    [asked] = agent.heard()
+    said = {"vps_id": agent.vps_id, "timestamp": 1.0, "test_id": asked.test_id}
+    answers.forward(DestinationTested(**said, state="ok", message="", took_ms=84))
+    expect(page.locator(".note")).to_contain_text("Connected in 84 ms")
+    assert place.key() not in page.content()
+
+
+@pytest.mark.parametrize("path", [*LISTS, "/streams/{pk}/", "/streams/{pk}/edit", "/streams/destinations/new"])
 def test_nothing_is_wider_than_a_phone(new_page: NewPage, live_server, alice, path):
     stream = build.stream(alice, title="A title " * 20)
+    stream.items.create(live=build.live_input(alice, "A name " * 11), position=2)
     tell(build.running(stream, build.vps()), "reconnecting")
     page = open_as(new_page(viewport=PHONE), alice, path.format(pk=stream.pk), live_server)
     assert widths_fit(page)

@@ -1,6 +1,6 @@
 import pytest
 
-from fleet.selection import Candidate, choose, latency_score, score, why_not
+from fleet.selection import Candidate, choose, for_a_question, latency_score, score, why_not
 
 
 def vps(vps_id=1, **fields):
@@ -78,3 +78,17 @@ def test_nobody_is_an_answer_with_reasons():
     nobody = choose([vps(1, is_reachable=False), vps(2, current_streams=4)])
     assert nobody.best is None
     assert nobody.why_none() == "vps-1 (no fresh heartbeat), vps-2 (full, 4 of 4)"
+
+
+def test_a_question_goes_to_the_least_loaded_and_needs_no_room():
+    fleet = [
+        vps(1, cpu=50),
+        vps(2, cpu=10, current_streams=4, max_streams=4),
+        vps(3, cpu=10, current_streams=1),
+        vps(4, cpu=1, is_active=False),
+        vps(5, cpu=1, is_reachable=False),
+        vps(6, cpu=1, is_accepting=False),
+        vps(7, cpu=None),
+        vps(8, cpu=20, max_streams=0),
+    ]
+    assert [each.vps_id for each in for_a_question(fleet)] == [3, 2, 8, 1, 7]

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from accounts import audit, quota
 from accounts.models import User
 from kit.actors import after_commit
-from media_library import incoming, names
+from media_library import access, incoming, names
 from media_library.errors import InUse
 from media_library.models import Deletion, FileStatus, Upload, VideoFile
 from media_library.storage import media_storage
@@ -67,8 +67,12 @@ def retry_deletions() -> int:
 
 def schedule_deletion(file: VideoFile) -> None:
     """Inside a transaction: notes the file's bytes and picture as to be removed, and removes them after it."""
-    objects = (file.stored_name, names.thumbnail_name(file.stored_name))
-    rows = [Deletion.objects.create(stored_name=name, disk=file.disk) for name in objects]
+    delete_stored(file.disk, file.stored_name, names.thumbnail_name(file.stored_name))
+
+
+def delete_stored(disk: str, *stored_names: str) -> None:
+    """Inside a transaction: notes what has to go from a storage, and removes it after the commit."""
+    rows = [Deletion.objects.create(stored_name=name, disk=disk) for name in stored_names]
     after_commit(lambda: [_remove(row) for row in rows])
 
 
@@ -96,11 +100,12 @@ def _remove_incoming_after_commit(upload: Upload) -> None:
 
 
 def _check_unused(file: VideoFile) -> None:
-    if file.playlist_items.exists():
+    if file.playlist_items.exists() or file.slate_of.exists():
         raise InUse(_used_by(file))
 
 
 def _used_by(file: VideoFile) -> str:
-    titles = sorted(set(file.playlist_items.values_list("stream__title", flat=True)))
-    streams = get_text_list([f"«{title}»" for title in titles], _("and"))
-    return _("«%(file)s» is used in %(streams)s. Take it out there first.") % {"file": file, "streams": streams}
+    """Names the streams that play it, and those that show it when nothing else can play."""
+    streams = access.streams_with(file)
+    titles = get_text_list([f"«{title}»" for title in sorted({stream.title for stream in streams})], _("and"))
+    return _("«%(file)s» is used in %(streams)s. Take it out there first.") % {"file": file, "streams": titles}

@@ -50,8 +50,7 @@ def row(request: HttpRequest, file_id: int) -> HttpResponse:
 def show(request: HttpRequest, file_id: int) -> HttpResponse:
     file = access.file_of(access.me(request), file_id)
     found = advice(file) if file.state is FileStatus.COMPLETED else ()
-    streams = {item.stream for item in file.playlist_items.select_related("stream")}
-    context = {"file": file, "advice": found, "streams": sorted(streams, key=lambda stream: stream.title)}
+    context = {"file": file, "advice": found, "streams": access.streams_with(file)}
     return render(request, "media_library/show.html", context)
 
 

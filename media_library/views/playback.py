@@ -28,7 +28,7 @@ def play(request: HttpRequest, file_id: int) -> HttpResponse:
     storage = media_storage(file.disk)
     if not storage.is_local:
         return HttpResponseRedirect(storage.url(file.stored_name))
-    return _or_explained(lambda: ranges.answer(request, file))
+    return or_explained(lambda: ranges.answer(request, ranges.stored(file)))
 
 
 @require_safe
@@ -37,7 +37,7 @@ def thumbnail(request: HttpRequest, file_id: int) -> HttpResponse:
     file = access.file_seen_by(access.me(request), file_id)
     if not file.thumbnail:
         raise Http404(_("There is no picture of this video yet."))
-    return _or_explained(lambda: _picture(file))
+    return or_explained(lambda: _picture(file))
 
 
 @require_safe
@@ -49,7 +49,7 @@ def download(request: HttpRequest, token: str) -> HttpResponse:
         return HttpResponse(_("This download link has expired."), status=403, content_type=_TEXT)
     except signing.BadSignature:
         return HttpResponse(_("This download link is not valid."), status=403, content_type=_TEXT)
-    return _or_explained(lambda: ranges.answer(request, file))
+    return or_explained(lambda: ranges.answer(request, ranges.stored(file)))
 
 
 def _picture(file: VideoFile) -> HttpResponse:
@@ -59,7 +59,7 @@ def _picture(file: VideoFile) -> HttpResponse:
     return response
 
 
-def _or_explained(answer: Callable[[], HttpResponse]) -> HttpResponse:
+def or_explained(answer: Callable[[], HttpResponse]) -> HttpResponse:
     """The answer; or, when the storage fails, what is wrong with it: 404 for a missing object, else 503."""
     try:
         return answer()

@@ -5,7 +5,7 @@ from django.core.management import CommandError, call_command
 
 from fleet.models import Vps
 from ops import secrets
-from streams.models import Destination
+from streams.models import Destination, LiveInput
 
 pytestmark = pytest.mark.django_db
 OLD, NEW = bytes(32), bytes(range(32))
@@ -21,6 +21,15 @@ def destination(alice, settings):
 
 
 @pytest.fixture
+def live(alice, settings):
+    settings.FIELD_KEYS = {"old": OLD}
+    row = LiveInput(owner=alice, name="Studio")
+    row.set_url("rtmp://studio.example/live/k")
+    row.save()
+    return row
+
+
+@pytest.fixture
 def vps(settings):
     settings.FIELD_KEYS = {"old": OLD}
     row = Vps(name="fra-1", host="192.0.2.1")
@@ -29,14 +38,15 @@ def vps(settings):
     return row
 
 
-def test_everything_is_under_the_new_key_then_the_old_one_may_go(destination, vps, settings, capsys):
+def test_everything_is_under_the_new_key_then_the_old_one_may_go(destination, live, vps, settings, capsys):
     settings.FIELD_KEYS = {"new": NEW, "old": OLD}
     call_command("secrets_reseal")
-    assert "Sealed again: 2." in capsys.readouterr().out
+    assert "Sealed again: 3." in capsys.readouterr().out
     settings.FIELD_KEYS = {"new": NEW}
     destination.refresh_from_db()
+    live.refresh_from_db()
     vps.refresh_from_db()
-    assert (destination.key(), vps.password()) == ("k-123", "pw")
+    assert (destination.key(), live.url(), vps.password()) == ("k-123", "rtmp://studio.example/live/k", "pw")
     assert vps.sealed_private_key == ""
 
 

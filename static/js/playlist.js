@@ -85,6 +85,18 @@ editor.addEventListener("click", (event) => {
   return button.dataset.move === "remove" ? remove(item) : move(item, button.dataset.move);
 });
 
+// Said before anything is sent: the server would not even read a body that large.
+const picture = editor.querySelector("input[type=file][data-most]");
+const tooLarge = editor.querySelector("[data-too-large]");
+const isTooLarge = () => (picture?.files[0]?.size ?? 0) > Number(picture?.dataset.most);
+picture?.addEventListener("change", () => { tooLarge.hidden = !isTooLarge(); });
+editor.addEventListener("submit", (event) => {
+  if (!isTooLarge()) return;
+  event.preventDefault();
+  event.stopPropagation();
+  picture.focus();
+});
+
 // Enter in the search box searches (htmx does it while typing); it must not save the form.
 editor.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target.matches("[data-no-enter]")) event.preventDefault();

@@ -22,11 +22,11 @@ def save_destination(
 ) -> Destination:
     """Creates a destination, or changes one; streams on air follow at once."""
     owner = User.objects.select_for_update().get(pk=owner.pk)
-    clean = rules.check_destination(spec, has_key=destination is not None)
     # Read again under the lock: a key somebody else stored meanwhile must stay.
     row = Destination.objects.get(pk=destination.pk) if destination else Destination(owner=owner)
+    clean = rules.check_destination(spec, kept_key=row.key() if destination else "")
     verb = "change" if destination else "create"
-    row.platform, row.name, row.url = clean.platform, clean.name, clean.url
+    row.platform, row.name, row.url, row.via = clean.platform, clean.name, clean.url, clean.via
     if clean.key:
         row.set_key(clean.key)
     row.save()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
-from streams import commanding, progress, rules
+from streams import commanding, progress, rules, slates
 from streams.actions.running import lock_owner
 from streams.errors import WrongState
 from streams.models import PlaylistItem, Stream, StreamDestination
-from streams.spec import OutputSpec, StreamSpec
+from streams.spec import ItemSpec, OutputSpec, SlateSpec, StreamSpec
 
 _PLAIN = ("title", "description", "loop", "order", "keep_files_after_stop")
 
@@ -20,8 +22,9 @@ _PLAIN = ("title", "description", "loop", "order", "keep_files_after_stop")
 def create(owner: User, spec: StreamSpec, actor: User | None = None) -> Stream:
     clean = rules.check_stream(spec, owner)
     stream = Stream.objects.create(owner=owner, **{name: getattr(clean, name) for name in _PLAIN})
-    _set_playlist(stream, clean.file_ids)
+    _set_playlist(stream, clean.items)
     _set_outputs(stream, clean.outputs)
+    slates.apply(stream, clean.slate)
     audit.record(actor or owner, "create", stream)
     progress.poke_list(stream.owner_id)
     return stream
@@ -31,14 +34,17 @@ def create(owner: User, spec: StreamSpec, actor: User | None = None) -> Stream:
 def edit(stream: Stream, spec: StreamSpec, actor: User | None) -> Stream:
     """Changes a stream, on air too: its agent applies the difference and drops no connection (STR-6)."""
     owner = lock_owner(stream)
-    clean = rules.check_stream(spec, owner)
+    clean = rules.check_stream(spec, owner, has_picture=slates.picture_of(stream) is not None)
     Stream.objects.filter(pk=stream.pk).update(**{name: getattr(clean, name) for name in _PLAIN})
-    _set_playlist(stream, clean.file_ids)
+    _set_playlist(stream, clean.items)
     _set_outputs(stream, clean.outputs)
     current = Stream.objects.get(pk=stream.pk)
-    if not current.state.is_resting:
+    is_on_air = not current.state.is_resting
+    if is_on_air:
         rules.check_startable(current)
         rules.check_keys_free(current, rules.enabled_destinations(current))
+    slates.apply(current, clean.slate)
+    if is_on_air:
         commanding.update_after_commit(current)
     audit.record(actor, "change", current)
     progress.poke(current.pk, current.owner_id)
@@ -47,7 +53,7 @@ def edit(stream: Stream, spec: StreamSpec, actor: User | None) -> Stream:
 
 @transaction.atomic
 def duplicate(stream: Stream, actor: User | None) -> Stream:
-    """A copy at rest, with the same playlist and destinations."""
+    """A copy at rest, with the same playlist, destinations and slate."""
     spec = spec_of(stream)
     title = _("%(title)s (copy)") % {"title": spec.title[:240]}
     copy = Stream.objects.create(
@@ -56,8 +62,9 @@ def duplicate(stream: Stream, actor: User | None) -> Stream:
         **{name: getattr(spec, name) for name in _PLAIN if name != "title"},
         title=title,
     )
-    _set_playlist(copy, spec.file_ids)
+    _set_playlist(copy, spec.items)
     _set_outputs(copy, spec.outputs)
+    slates.apply(copy, replace(spec.slate, picture=slates.still_of(stream)))
     audit.record(actor, "duplicate", copy, of=stream.pk)
     progress.poke_list(copy.owner_id)
     return copy
@@ -72,6 +79,7 @@ def delete(stream: Stream, actor: User | None) -> None:
     audit.record(actor, "delete", current)
     progress.poke(current.pk, current.owner_id)
     progress.poke_list(current.owner_id)
+    slates.drop_picture(current)
     current.delete()
 
 
@@ -80,24 +88,35 @@ def spec_of(stream: Stream) -> StreamSpec:
     outputs = stream.outputs.filter(destination__deleted_at__isnull=True)
     return StreamSpec(
         **{name: getattr(stream, name) for name in _PLAIN},
-        file_ids=tuple(stream.items.values_list("file_id", flat=True)),
+        items=tuple(item_spec_of(item) for item in stream.items.all()),
         outputs=tuple(OutputSpec(output.destination_id, output.enabled) for output in outputs),
+        slate=slate_spec_of(stream),
     )
 
 
-def _set_playlist(stream: Stream, file_ids: tuple[int, ...]) -> None:
+def item_spec_of(item: PlaylistItem) -> ItemSpec:
+    return ItemSpec("live", item.live_id) if item.live_id else ItemSpec("file", item.file_id or 0)
+
+
+def slate_spec_of(stream: Stream) -> SlateSpec:
+    if stream.slate_clip_id:
+        return SlateSpec("clip", stream.slate_clip_id)
+    return SlateSpec("picture" if slates.picture_of(stream) else "made")
+
+
+def _set_playlist(stream: Stream, wanted: tuple[ItemSpec, ...]) -> None:
     """Keeps the rows of items that stay (agents report positions under their ids), in their new order."""
-    left: dict[int, list[PlaylistItem]] = {}
-    for item in stream.items.exclude(file=None):
-        left.setdefault(item.file_id or 0, []).append(item)
+    left: dict[ItemSpec, list[PlaylistItem]] = {}
+    for item in stream.items.all():
+        left.setdefault(item_spec_of(item), []).append(item)
     kept, added = [], []
-    for position, file_id in enumerate(file_ids):
-        if left.get(file_id):
-            item = left[file_id].pop(0)
+    for position, spec in enumerate(wanted):
+        if left.get(spec):
+            item = left[spec].pop(0)
             item.position = position
             kept.append(item)
         else:
-            added.append(PlaylistItem(stream=stream, file_id=file_id, position=position))
+            added.append(PlaylistItem(stream=stream, position=position, **{f"{spec.kind}_id": spec.id}))
     gone = [item.pk for items in left.values() for item in items]
     PlaylistItem.objects.filter(pk__in=gone).delete()
     PlaylistItem.objects.bulk_update(kept, ["position"])

@@ -25,8 +25,8 @@ from fleet.models import Vps, VpsStatus
 from media_library.models import FileStatus, VideoFile
 from streams import actions, lifecycle, starting
 from streams.lifecycle import Event
-from streams.models import Destination, Platform, PlaylistItem, Run, Stream, StreamDestination
-from streams.spec import OutputSpec, StreamSpec
+from streams.models import Destination, LiveInput, Platform, PlaylistItem, Run, Stream, StreamDestination
+from streams.spec import OutputSpec, StreamSpec, videos
 
 
 def user(name: str = "alice", **fields) -> User:
@@ -60,6 +60,13 @@ def destination(owner: User, name: str = "YouTube", key: str | None = None, **fi
     return row
 
 
+def live_input(owner: User, name: str = "Studio", url: str = "rtmp://studio.example.org/live/k3y") -> LiveInput:
+    row = LiveInput(owner=owner, name=name)
+    row.set_url(url)
+    row.save()
+    return row
+
+
 def stream(owner: User, title: str = "Channel", files: int = 2, outputs: int = 2, **fields) -> Stream:
     row = Stream.objects.create(owner=owner, title=title, **fields)
     for position in range(files):
@@ -70,7 +77,7 @@ def stream(owner: User, title: str = "Channel", files: int = 2, outputs: int = 2
 
 
 def spec(owner: User, **fields) -> StreamSpec:
-    whole = StreamSpec(title="Channel", file_ids=(file(owner).pk,), outputs=(OutputSpec(destination(owner).pk),))
+    whole = StreamSpec(title="Channel", items=videos([file(owner).pk]), outputs=(OutputSpec(destination(owner).pk),))
     return replace(whole, **fields)
 
 
@@ -107,6 +114,7 @@ class Ear:
     """An agent's subscription: what it was told."""
 
     def __init__(self, vps_id: int) -> None:
+        self.vps_id = vps_id
         self._client = redis.Redis.from_url(settings.AGENT_REDIS_URL)
         self._pubsub = self._client.pubsub(ignore_subscribe_messages=True)
         self._pubsub.subscribe(commands_channel(vps_id))

@@ -5,6 +5,7 @@ import pytest
 from agent.protocol import UpdateStream
 from kit.safe_url import is_private_literal, leads_inside
 from streams import actions, rules
+from streams.commanding import config_of
 from streams.errors import InUse, Invalid, KeyInUse
 from streams.models import Destination, StreamDestination
 from streams.spec import DestinationSpec
@@ -123,6 +124,66 @@ def test_a_new_key_reaches_the_streams_on_air(stream, alice, vps, ear, django_ca
     [command] = ear.heard()
     assert isinstance(command, UpdateStream)
     assert command.config.push_urls[0].key == "new-key"
+
+
+# ------------------------------------------------------------------------------------------------ how it is pushed
+
+
+@pytest.mark.parametrize(
+    ("via", "url", "key", "words"),
+    [
+        ("nginx", "rtmps://h.example/live", "key", "nginx cannot encrypt"),
+        ("nginx", "RTMPS://h.example/live", "key", "nginx cannot encrypt"),
+        ("nginx", "rtmp://h.example/live", "a$b", "«\\$» or «#»"),
+        ("nginx", "rtmp://h.example/li$ve", "key", "«\\$» or «#»"),
+        ("nginx", "rtmp://h.example/live", "a#b", "«\\$» or «#»"),
+        ("smoke", "rtmp://h.example/live", "key", "Choose how"),
+    ],
+)
+def test_ways_that_are_refused(alice, via, url, key, words):
+    with pytest.raises(Invalid, match=words) as caught:
+        actions.save_destination(alice, DestinationSpec("custom", "x", url, key, via), alice)
+    assert set(caught.value.fields) == {"via"}
+
+
+@pytest.mark.parametrize("via", ["native", "ffmpeg", "nginx"])
+@pytest.mark.parametrize("bad", [*";'\"`{}<>|\\", "\n", "\r", " ", "\x00"])
+def test_what_no_way_takes(alice, via, bad):
+    for url, key in ((f"rtmp://h.example/li{bad}ve", "key"), ("rtmp://h.example/live", f"k{bad}y")):
+        with pytest.raises(Invalid):
+            actions.save_destination(alice, DestinationSpec("custom", "x", url, key, via), alice)
+
+
+@pytest.mark.parametrize(("via", "key"), [("native", "a$b"), ("ffmpeg", "a$b"), ("nginx", "a-b_c?d=e&f=g")])
+def test_ways_that_are_taken(alice, via, key):
+    row = actions.save_destination(alice, DestinationSpec("custom", "x", "rtmp://h.example/live", key, via), alice)
+    assert Destination.objects.get(pk=row.pk).via == via
+
+
+def test_the_kept_key_must_do_for_the_new_way(alice):
+    row = actions.save_destination(alice, DestinationSpec("custom", "x", "rtmp://h.example/live", "a$b"), alice)
+    with pytest.raises(Invalid):
+        actions.save_destination(
+            alice, DestinationSpec("custom", "x", "rtmp://h.example/live", None, "nginx"), alice, row
+        )
+
+
+def test_another_way_on_air_is_told_of_that_destination_alone(
+    stream, alice, vps, ear, django_capture_on_commit_callbacks
+):
+    run = build.running(stream, vps)
+    before = {push.id: push for push in config_of(run).push_urls}
+    place = stream.outputs.first().destination
+    with django_capture_on_commit_callbacks(execute=True):
+        actions.save_destination(alice, DestinationSpec("custom", "x", place.url, None, "ffmpeg"), alice, place)
+    [command] = ear.heard()
+    pushes = {push.id: push for push in command.config.push_urls}
+    first, second = stream.outputs.all()
+    assert pushes[first.pk] == replace(before[first.pk], via="ffmpeg", name="x")
+    assert pushes[second.pk] == before[second.pk]
+    stored = run.fingerprint
+    run.refresh_from_db()
+    assert run.fingerprint == command.config.fingerprint != stored
 
 
 def test_a_new_key_that_is_on_air_elsewhere_is_refused(alice, vps):

@@ -6,7 +6,7 @@ from streams import actions
 from streams.converge import converge
 from streams.errors import Invalid, KeyInUse, NotReady
 from streams.models import Run, StreamDestination
-from streams.spec import OutputSpec
+from streams.spec import OutputSpec, videos
 from streams.tests import build
 
 
@@ -18,14 +18,14 @@ def test_creating_writes_all_of_it(alice):
         title="  My channel ",
         loop=False,
         order="random",
-        file_ids=(files[1].pk, files[0].pk, files[1].pk),
+        items=videos((files[1].pk, files[0].pk, files[1].pk)),
         outputs=(OutputSpec(place.pk, False),),
     )
     stream = actions.create(alice, spec)
     assert (stream.title, stream.loop, stream.order) == ("My channel", False, "random")
     assert [item.file.title for item in stream.items.all()] == ["b", "a", "b"]
     assert [(row.destination, row.enabled) for row in stream.outputs.all()] == [(place, False)]
-    assert actions.editing.spec_of(stream).file_ids == spec.file_ids
+    assert actions.editing.spec_of(stream).items == spec.items
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_creating_writes_all_of_it(alice):
         ({"title": "a\x00b"}, "title"),
         ({"description": "x" * 5001}, "description"),
         ({"order": "backwards"}, "order"),
-        ({"file_ids": ()}, "files"),
-        ({"file_ids": (999_999,)}, "files"),
+        ({"items": ()}, "files"),
+        ({"items": videos((999_999,))}, "files"),
         ({"outputs": ()}, "destinations"),
         ({"outputs": (OutputSpec(999_999),)}, "destinations"),
     ],
@@ -50,7 +50,7 @@ def test_what_does_not_do_is_said_beside_its_field(alice, changes, field):
 
 
 def test_somebody_elses_files_and_destinations_are_as_if_they_were_not(alice, bob):
-    spec = build.spec(alice, file_ids=(build.file(bob).pk,), outputs=(OutputSpec(build.destination(bob).pk),))
+    spec = build.spec(alice, items=videos((build.file(bob).pk,)), outputs=(OutputSpec(build.destination(bob).pk),))
     with pytest.raises(Invalid) as caught:
         actions.create(alice, spec)
     assert set(caught.value.fields) == {"files", "destinations"}
@@ -59,7 +59,7 @@ def test_somebody_elses_files_and_destinations_are_as_if_they_were_not(alice, bo
 def test_a_file_still_processing_is_named(alice):
     waiting = build.file(alice, "holiday", status=FileStatus.PROCESSING)
     with pytest.raises(Invalid, match="«holiday» is not ready"):
-        actions.create(alice, build.spec(alice, file_ids=(waiting.pk,)))
+        actions.create(alice, build.spec(alice, items=videos((waiting.pk,))))
 
 
 def test_items_and_outputs_that_stay_keep_their_rows(stream, alice):
@@ -68,12 +68,12 @@ def test_items_and_outputs_that_stay_keep_their_rows(stream, alice):
     new = build.file(alice, "new")
     spec = build.spec(
         alice,
-        file_ids=(new.pk, *reversed(kept_items)),
+        items=videos((new.pk, *reversed(kept_items))),
         outputs=(OutputSpec(kept_output.destination_id, False),),
     )
     actions.edit(stream, spec, alice)
     items = list(stream.items.all())
-    assert [item.file_id for item in items] == list(spec.file_ids)
+    assert [item.file_id for item in items] == [item.id for item in spec.items]
     assert {item.file_id: item.pk for item in items[1:]} == kept_items
     assert [(row.pk, row.enabled) for row in stream.outputs.all()] == [(kept_output.pk, False)]
 
@@ -82,11 +82,11 @@ def test_on_air_the_agent_is_told_after_the_commit(stream, alice, vps, ear, djan
     run = build.running(stream, vps)
     spec = actions.editing.spec_of(stream)
     with django_capture_on_commit_callbacks(execute=True):
-        actions.edit(stream, build.spec(alice, file_ids=spec.file_ids[::-1], outputs=spec.outputs), alice)
+        actions.edit(stream, build.spec(alice, items=spec.items[::-1], outputs=spec.outputs), alice)
         assert ear.heard() == []
     [command] = ear.heard()
     assert isinstance(command, UpdateStream)
-    assert [item.file_id for item in command.config.video_files] == list(spec.file_ids[::-1])
+    assert [item.file_id for item in command.config.video_files] == [item.id for item in spec.items[::-1]]
     run.refresh_from_db()
     assert run.fingerprint == command.config.fingerprint
 

@@ -1,4 +1,5 @@
 import pytest
+from django.conf import settings
 from django.urls import reverse
 
 from accounts.models import AuditEntry
@@ -123,3 +124,52 @@ def test_delete_is_refused_while_a_stream_on_air_uses_it(place, alice, vps):
 def test_every_platform_is_described_and_its_servers_are_good():
     assert {known.platform for known in platforms.KNOWN} == set(Platform)
     assert [each.url for known in platforms.KNOWN for each in known.ingests if url_problem(each.url)] == []
+
+
+def test_youtube_is_encrypted_by_default_and_has_its_backup():
+    youtube = platforms.known("youtube")
+    assert youtube.url == "rtmps://a.rtmps.youtube.com:443/live2"
+    assert "rtmps://b.rtmps.youtube.com:443/live2?backup=1" in [each.url for each in youtube.ingests]
+    assert any(each.url.startswith("rtmp://a.") for each in youtube.ingests)
+
+
+@pytest.mark.parametrize(
+    ("platform", "facts"),
+    [
+        ("youtube", ["51 Mbit/s", "2 seconds apart are best, 4 at most", "up to 12 hours", "24 hours after"]),
+        ("twitch", ["6 Mbit/s", "2 seconds apart", "after 48 hours"]),
+        ("facebook", ["9 Mbit/s", "after 8 hours", "60 days old", "100 followers"]),
+        ("kick", ["8 Mbit/s"]),
+        ("trovo", ["9 Mbit/s", "2 seconds apart"]),
+        ("custom", ["rtmp:// or rtmps://"]),
+    ],
+)
+def test_limits_are_said_in_plain_words(alice, platform, facts):
+    page = browser(alice).get(NEW).content.decode()
+    said = " ".join(platforms.known(platform).facts)
+    assert [each for each in facts if each not in said] == []
+    assert all(fact.replace("'", "&#x27;") in page for fact in platforms.known(platform).facts)
+
+
+def test_every_platform_s_icon_is_in_the_sprite():
+    sprite = (settings.BASE_DIR / "static" / "icons.svg").read_text()
+    assert [known.icon for known in platforms.KNOWN if f'<symbol id="{known.icon}"' not in sprite] == []
+    assert len({known.icon for known in platforms.KNOWN}) == len(platforms.KNOWN)
+
+
+def test_how_it_is_pushed_is_a_choice_with_words(place, alice):
+    page = browser(alice).get(url("edit", place)).content.decode()
+    assert "Advanced: pushed by" in page
+    assert "It cannot encrypt: rtmp:// only." in page
+    assert '<details class="advanced" >' in page
+    browser(alice).post(url("edit", place), FORM | {"key": "", "via": "nginx"})
+    place.refresh_from_db()
+    assert place.via == "nginx"
+    assert '<details class="advanced" open>' in browser(alice).get(url("edit", place)).content.decode()
+    assert "pushed by nginx on the VPS" in browser(alice).get(LIST).content.decode()
+
+
+def test_a_way_that_cannot_be_is_said_beside_it(alice):
+    answer = browser(alice).post(NEW, FORM | {"via": "nginx", "url": "rtmps://live.example.org/app"})
+    assert list(answer.context["form"].errors) == ["via"]
+    assert "nginx cannot encrypt" in answer.content.decode()

@@ -20,7 +20,9 @@ def test_a_stranger_sees_nothing(stream, bob):
 
 def test_it_shows_the_stream_as_it_is(stream, alice):
     answer = browser(alice).get(url(stream))
-    assert [file.pk for file in answer.context["items"]] == list(stream.items.values_list("file_id", flat=True))
+    assert [entry.file.pk for entry in answer.context["entries"]] == list(
+        stream.items.values_list("file_id", flat=True)
+    )
     assert all(choice["chosen"] and choice["enabled"] for choice in answer.context["choices"])
 
 

@@ -146,7 +146,7 @@ def test_the_playlist_is_arranged_without_javascript(alice, order, after):
     files = [build.file(alice, f"file {n}") for n in range(3)]
     form = form_of(alice, playlist=[file.pk for file in files], do=order, title="Half done")
     answer = browser(alice).post(URL, form)
-    assert answer.context["items"] == [files[n] for n in after]
+    assert [entry.file for entry in answer.context["entries"]] == [files[n] for n in after]
     assert "Half done" in answer.content.decode()
     assert Stream.objects.count() == 0
 
@@ -154,7 +154,7 @@ def test_the_playlist_is_arranged_without_javascript(alice, order, after):
 def test_a_video_is_added_twice_without_javascript(alice):
     file = build.file(alice)
     answer = browser(alice).post(URL, form_of(alice, playlist=[file.pk], do=f"add:{file.pk}"))
-    assert answer.context["items"] == [file, file]
+    assert [entry.file for entry in answer.context["entries"]] == [file, file]
 
 
 def test_the_library_is_searched(alice):

@@ -3,13 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.playlist import MAX_ITEMS, BadOrderError, apply
+from streams.spec import ItemSpec, videos
 
-lists = st.lists(st.integers(1, 9), max_size=6)
+items = st.builds(ItemSpec, st.sampled_from(["file", "live"]), st.integers(1, 9))
+lists = st.lists(items, max_size=6)
 
 
 @given(lists, st.sampled_from(["up", "down"]), st.integers(0, 8))
 def test_moving_keeps_every_item(ids, verb, index):
-    assert sorted(apply(ids, f"{verb}:{index}")) == sorted(ids)
+    assert sorted(map(str, apply(ids, f"{verb}:{index}"))) == sorted(map(str, ids))
 
 
 @given(lists, st.integers(0, 8))
@@ -19,10 +21,25 @@ def test_up_undoes_down(ids, index):
 
 
 def test_there_is_an_end_to_it():
-    assert len(apply([1] * MAX_ITEMS, "add:2")) == MAX_ITEMS
+    assert len(apply(list(videos([1])) * MAX_ITEMS, "add:2")) == MAX_ITEMS
 
 
-@pytest.mark.parametrize("order", ["", "up", "up:-1", "up:x", "sideways:1", "up:²"])
+@pytest.mark.parametrize("order", ["", "up", "up:-1", "up:x", "sideways:1", "up:²", "add:", "add:live-", "add:live-x"])
 def test_nonsense_is_told_apart(order):
     with pytest.raises(BadOrderError):
-        apply([1, 2], order)
+        apply(list(videos([1, 2])), order)
+
+
+@given(lists, items)
+def test_what_is_added_stands_last(ids, item):
+    assert apply(ids, f"add:{item}") == [*ids, item]
+
+
+@given(items)
+def test_a_form_carries_it_there_and_back(item):
+    assert ItemSpec.parse(str(item)) == item
+
+
+@pytest.mark.parametrize("text", ["", "x", "live-", "live-live-1", "-1", "1" * 19, "²", "live-²"])
+def test_what_no_form_sends_is_no_item(text):
+    assert ItemSpec.parse(text) is None

@@ -71,7 +71,9 @@ def reveal(request: Request, pk: int) -> HttpResponse:
 
 def spec_of(form: DestinationForm) -> DestinationSpec:
     data = form.cleaned_data
-    return DestinationSpec(platform=data["platform"], name=data["name"], url=data["url"], key=data.get("key") or None)
+    return DestinationSpec(
+        platform=data["platform"], name=data["name"], url=data["url"], key=data.get("key") or None, via=data["via"]
+    )
 
 
 def _edit(request: Request, destination: Destination | None) -> HttpResponse:

@@ -126,7 +126,7 @@ def make_stream(product: Product, page: Page) -> None:
     page.goto("/streams/new")
     for name, url in product.ingest.items():
         if not page.locator("#id_url").is_visible():
-            page.locator(".new-destination summary").click()
+            page.locator(".new-destination > summary").click()
         page.select_option("select[name$=platform]", "custom")
         page.fill("input[name$=name]", f"My {name}")
         page.fill("input[name$=url]", url)
