@@ -1,4 +1,4 @@
-"""The one loop: what is due by the clock goes from the programme to every destination, ten times a second.
+"""The one loop: what is due by the clock goes from the programme to every destination, a dozen times a second.
 
 It waits for nothing but its tick: files are read, servers spoken to and orders taken in tasks beside it.
 """
@@ -22,7 +22,8 @@ from .programme import NOT_DUE, Programme
 from .source import Place
 from .steering import Ticks, carry_out
 
-TICK_S: Final = 0.1
+TICK_S: Final = 0.08
+"""A receiver sees a gap of one tick and a bit at all times; it is to be at most 100 ms."""
 LEAD_MS: Final = 700
 """Media sent ahead of the clock: the burst that starts a player fast and bridges a slow disk. It is also how much
 longer a recording is than the time on air."""
