@@ -75,6 +75,7 @@ class _Process:
     def _load(self) -> Plan:
         plan = read_plan(self._dir / "plan.json")
         self._formatter.secrets |= {destination.key for destination in plan.destinations}
+        self._formatter.secrets |= {item.live_url for item in plan.items if item.live_url}
         return plan
 
     def _lock(self) -> int | None:
@@ -113,7 +114,7 @@ def _take_up(playout: Playout, status: dict[str, Any]) -> None:
     if status.get("phase") == "playing" and isinstance(at := status.get("written_at"), int | float):
         position_ms += int(1000 * min(FILE_S, max(0.0, time.time() - at)))
     place = Place(position_ms, offset)
-    playout.resume(before.get("item_id"), before.get("file_id"), place, paused=status.get("paused") is True)
+    playout.resume(before, place, paused=status.get("paused") is True)
 
 
 def _count(value: object) -> int:

@@ -14,7 +14,7 @@ from .gate import Gate
 from .input_address import Address, InputError, parse_address
 from .input_buffer import Buffer
 from .input_ffmpeg import Child
-from .input_monitor import InputMonitor
+from .input_monitor import CONNECTING, InputMonitor
 from .input_silence import Silence
 from .target import Secret
 
@@ -109,6 +109,10 @@ class Reader:
     def ready(self) -> bool:
         """A taker may begin now."""
         return self._monitor.ready and self.buffer.can_begin and (self._taker is None or self._taker.closed)
+
+    @property
+    def connecting(self) -> bool:
+        return self._attempts <= 1 and self._monitor.state == "away" and self._monitor.reason == CONNECTING
 
     def taken_by(self, taker: Taker) -> None:
         self._taker = taker

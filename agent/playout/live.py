@@ -1,13 +1,14 @@
 """Live inputs in the playlist: the one whose turn has come is read all the time, on air while it sends, and comes
 back by itself when it has been well for a while.
 
-How the programme uses it: `claim(item)` when the item's turn comes (or a little before); then, whenever something
-is pulled and no live source is on air, `source_if_ready()`: not None means leave what is on air and start this. A
-source that is `exhausted` is away: go on with the rest of the list, in which `may_play` says no to live items as long
-as one is claimed, or with the slate. `release()` when it has had its turn: next, jump, taken off the list.
+How the programme uses it: `prepare(item)` shortly before the item's turn, `claim(item)` when it comes; then, whenever
+something is pulled and no live source is on air, `source_if_ready()`: not None means leave what is on air and start
+this. A source that is `exhausted` is away: go on with the rest of the list, in which `may_play` says no to live items
+as long as one is claimed, or with the slate. `release()` when it has had its turn: next, jump, taken off the list.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from .gate import Gate
 from .input_buffer import Buffer
 from .input_reader import Reader, Surroundings
 from .plan import Item
+
+CONNECTING_S: Final = 5.0
 
 
 class LiveSource:
@@ -26,6 +29,7 @@ class LiveSource:
 
     has_video: Final = True
     offset_ms: Final = 0
+    is_warm: Final = True
 
     def __init__(self, item: Item, buffer: Buffer, wake: Callable[[], None]) -> None:
         self.item = item
@@ -75,18 +79,33 @@ class LiveInputs:
         ca_file: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._around = Surroundings(ffmpeg, wake, reach_private, ca_file, Gate())
+        self.due = False
+        """The item's turn has come."""
         self._item: Item | None = None
+        self._claimed_at = 0.0
         self._reader: Reader | None = None
         self._source: LiveSource | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
     @property
     def item(self) -> Item | None:
-        """The one whose turn it is."""
+        """The one whose turn it is, or is about to be."""
         return self._item
+
+    @property
+    def connecting(self) -> bool:
+        """Its first attempt is under way: worth waiting for a moment before the list goes on without it."""
+        reader = self._reader
+        return bool(self.due and reader and reader.connecting and time.monotonic() - self._claimed_at < CONNECTING_S)
 
     def claim(self, item: Item) -> None:
         """Its turn has come: read it. The same one again: the plan's newer view of it."""
+        self.prepare(item)
+        if not self.due:
+            self.due, self._claimed_at = True, time.monotonic()
+
+    def prepare(self, item: Item) -> None:
+        """Its turn comes soon: read it, but leave the air to what is there."""
         before = self._item
         same = before is not None and (before.item_id, before.live_url) == (item.item_id, item.live_url)
         if not same:
@@ -101,6 +120,7 @@ class LiveInputs:
     def release(self) -> None:
         """Its turn is over."""
         reader, self._reader, self._item, self._source = self._reader, None, None, None
+        self.due = False
         if reader is not None:
             task = asyncio.create_task(reader.stop(), name="leave the live input")
             self._leaving.add(task)
@@ -108,12 +128,12 @@ class LiveInputs:
 
     def may_play(self, item: Item) -> bool:
         """False for a live item while one is claimed: it comes by itself, and another would take its place."""
-        return item.live_url is None or self._item is None
+        return item.live_url is None or not self.due
 
     def source_if_ready(self) -> LiveSource | None:
         """A source to put on air now, beginning with a key frame. None while one is on air, or none can be."""
         reader, item = self._reader, self._item
-        if reader is None or item is None or not reader.ready:
+        if reader is None or item is None or not self.due or not reader.ready:
             return None
         self._source = LiveSource(item, reader.buffer, self._around.wake)
         reader.taken_by(self._source)
@@ -121,7 +141,16 @@ class LiveInputs:
 
     def status(self) -> dict[str, Any] | None:
         """STATUS's «input»."""
-        return self._reader.status() if self._reader else None
+        return self._reader.status() if self._reader and self.due else None
+
+    def away(self) -> str | None:
+        """Why the one whose turn it is does not play, in words."""
+        status = self.status()
+        if status is None or self._item is None or status["state"] == "on":
+            return None
+        if status["state"] == "returning":
+            return f"the live input «{self._item.title}» is back and must be stable for a moment"
+        return f"the live input «{self._item.title}» is away: {status['reason']}"
 
     async def close(self) -> None:
         """FFmpeg is gone and reaped afterwards."""

@@ -8,11 +8,13 @@ import logging
 import random
 import ssl
 import time
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from . import still
 from .leg import Leg, Surroundings
 from .link import trusting
+from .live import LiveInputs
 from .meter import Meter
 from .outputs import Outputs
 from .packets import Batch, Packet
@@ -53,7 +55,10 @@ class Playout:
         self.started_at = time.time()
         self.changed = asyncio.Event()
         playlist = Playlist(plan.items, plan.order, plan.loop, rng)
-        self.programme = Programme(playlist, self._wake_up, slate=plan.slate)
+        inputs = LiveInputs(
+            lambda: self.plan.ffmpeg, self._wake_up, lambda: self.plan.reach_private, lambda: self.plan.ca_file
+        )
+        self.programme = Programme(playlist, inputs, self._wake_up, slate=plan.slate)
         around = Surroundings(self.changed.set, self._tls, lambda: self.plan.reach_private, rng)
         self.outputs = Outputs(around)
         self._woken = asyncio.Event()
@@ -103,13 +108,16 @@ class Playout:
         item = self.programme.item
         return item.item_id if item else None
 
-    def resume(self, item_id: int | None, file_id: int | None, place: Place, *, paused: bool) -> None:
-        """Begin where an earlier process was, if the item is still there."""
-        items = self.plan.items
-        same = next((item for item in items if item.item_id == item_id), None)
-        item = same or next((item for item in items if item.file_id == file_id), None)
+    def resume(self, before: Mapping[str, Any], place: Place, *, paused: bool) -> None:
+        """Begin where an earlier process was (its STATUS's «resume»), if the item is still there."""
+        items: dict[Any, Item] = {item.item_id: item for item in self.plan.items}
+        same_file = (item for item in self.plan.items if item.file_id == before.get("file_id"))
+        item = items.get(before.get("item_id")) or next(same_file, None)
         if item is not None and self.programme.playable(item):
             self.programme.begin_at(item, place)
+        live = items.get(before.get("live_item_id"))
+        if live is not None and live.live_url is not None:
+            self.programme.inputs.claim(live)
         self.programme.paused = paused
 
     def reload(self, plan: Plan) -> None:
@@ -125,7 +133,8 @@ class Playout:
     def status(self) -> dict[str, Any]:
         """STATUS, see the package's docstring."""
         now = time.monotonic()
-        programme, item, held = self.programme, self._item(), self.programme.held
+        programme, item = self.programme, self._item()
+        held, live = programme.held, programme.inputs.item
         return {
             "stream_id": self.plan.stream_id,
             "run_id": self.plan.run_id,
@@ -142,9 +151,11 @@ class Playout:
             "skipped": [{"file_id": each.file_id, "reason": each.reason} for each in programme.failures.skipped],
             "slate": programme.slate_reason,
             "paused": programme.paused,
+            "input": programme.inputs.status(),
             "resume": {
                 "item_id": held.item_id if held else None,
                 "file_id": held.file_id if held else None,
+                "live_item_id": live.item_id if live and programme.inputs.due else None,
                 "position_ms": programme.place.position_ms,
                 "offset": programme.place.offset,
             },
@@ -247,7 +258,7 @@ class Playout:
     async def _leave(self) -> None:
         self._show("stopping")
         self.programme.close()
-        await self.outputs.leave()
+        await asyncio.gather(self.outputs.leave(), self.programme.inputs.close())
         self._show("ended")
 
     def _tls(self) -> ssl.SSLContext:

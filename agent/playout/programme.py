@@ -2,7 +2,7 @@
 put together.
 
 Knows no destination and no clock. `pull` gives everything due up to a moment of the timeline; what it gives
-is sent. The item whose turn it is (`_source`) is on air unless the slate is: then it waits, and takes over again at a
+is sent. The item whose turn it is (`_showing`) is on air unless the slate is: then it waits, and takes over again at a
 key frame as soon as there is enough of it.
 """
 
@@ -13,10 +13,12 @@ from . import flv
 from .ahead import Ahead
 from .failures import Failures
 from .flv import Tag
+from .live import LiveInputs, LiveSource
 from .packets import Packet, Packetiser
 from .plan import Item, Plan
 from .playlist import Playlist
-from .slate import Slates
+from .showing import Showing
+from .slate import Slates, why_slate
 from .source import Place, Source
 from .timeline import Timeline
 
@@ -27,7 +29,9 @@ State = Literal["idle", "playing", "slate", "starved"]
 class Programme:
     """`state`: «idle» nothing can play now, not even a slate, «starved» the next bytes are not there yet."""
 
-    def __init__(self, playlist: Playlist, wake: Callable[[], None], start: int = 0, slate: str | None = None) -> None:
+    def __init__(
+        self, playlist: Playlist, inputs: LiveInputs, wake: Callable[[], None], start: int = 0, slate: str | None = None
+    ) -> None:
         self.playlist = playlist
         self.timeline = Timeline(start)
         self.failures = Failures()
@@ -40,21 +44,19 @@ class Programme:
         self.items_played = 0
         self.began = 0
         """How many items and slates have gone on air."""
+        self.inputs = inputs
         self._wake = wake
         self._packetiser = Packetiser()
-        self._source: Source | None = None
+        self._showing: Showing | None = None
         self._ahead = Ahead()
-        self._place = Place()
-        self._origin: int | None = None
         self._shown: Item | None = None
         """The item last on air; its profile is the slate's."""
-        self._has_shown = False
         self._slates = Slates(wake, slate)
 
     @property
     def item(self) -> Item | None:
         """What is on air; None for the slate."""
-        return self._source.item if self._source and not self._slates.source else None
+        return self.held if not self._slates.source else None
 
     @property
     def slate_reason(self) -> str | None:
@@ -64,12 +66,12 @@ class Programme:
     @property
     def held(self) -> Item | None:
         """Whose turn it is, on air or behind the slate."""
-        return self._source.item if self._source else None
+        return self._showing.item if self._showing else None
 
     @property
     def place(self) -> Place:
-        """Where in the held item we are: its newest key frame's offset, and the position reached."""
-        return self._place
+        """Where in the held item we are."""
+        return self._showing.place if self._showing else Place()
 
     def pull(self, limit: int, must: int = NOT_DUE) -> list[Packet]:
         """The packets whose time (ms of the timeline) is not after `limit`, in order.
@@ -94,6 +96,8 @@ class Programme:
 
     def next(self) -> None:
         self.paused = False
+        if self._showing and self._showing.is_live:
+            self.inputs.release()
         self._leave()
 
     def previous(self) -> None:
@@ -122,35 +126,54 @@ class Programme:
         if self._shown is not None:
             self._shown = self.playlist.find(self._shown.item_id) or self._shown
         current = self.playlist.current
-        if self._source and current and stays and current.failed is None:
-            self._source.update(current)
-        elif self._source:
+        if self.inputs.item:
+            self._edit_input(self.inputs.item)
+        if self._showing is None or self._showing.is_live:
+            return
+        if current and stays and current.failed is None:
+            self._showing.source.update(current)
+        else:
+            self._leave()
+
+    def _edit_input(self, claimed: Item) -> None:
+        item = self.playlist.find(claimed.item_id)
+        if item is None or item.live_url is None:
+            self.inputs.release()
+        else:
+            self.inputs.prepare(item)
+        if self._showing and self._showing.is_live and self._showing.source.ended:
             self._leave()
 
     def abandon(self, reason: str) -> None:
         """Something is wrong with what is on air that nobody foresaw."""
         if self._slates.source:
             self._slates.give_up()
-        elif self._source:
-            self.failures.add(self._source.item, reason)
-            self._leave()
+        elif self._showing:
+            self.failures.add(self._showing.item, reason)
+            self.next()
 
     def close(self) -> None:
         self._ahead.drop()
         self._slates.end()
-        if self._source:
-            self._source.close()
-            self._source = None
+        self.inputs.release()
+        if self._showing:
+            self._showing.close()
+            self._showing = None
 
     def playable(self, item: Item) -> bool:
-        return item.playable and self.failures.reason(item) is None
+        can_play = item.playable or item.live_url is not None
+        return can_play and self.failures.reason(item) is None and self.inputs.may_play(item)
 
     def spent(self, item: Item) -> bool:
         return self.failures.reason(item) is not None
 
     # ------------------------------------------------------------------------------------------------ on air
 
-    def _on_air(self) -> Source | None:
+    def _on_air(self) -> Source | LiveSource | None:
+        if not self.paused and (live := self.inputs.source_if_ready()):
+            self._leave()
+            self._slates.end()
+            self._put(live, Place())
         if self._slates.source and not self._can_return():
             return self._slates.source
         if self._slates.source:
@@ -159,45 +182,50 @@ class Programme:
         if self.paused:
             self.state = "idle"
             return None
-        return self._source or self._open_next()
+        return self._showing.source if self._showing else self._open_next()
 
     def _can_return(self) -> bool:
         """The slate is on air: whether an item can take over from it."""
-        while not self.paused and (source := self._source or self._open_next()):
+        while not self.paused and (source := self._showing.source if self._showing else self._open_next()):
             if source.is_warm:
                 return True
             if not self._leave_if_over(source):
                 return False
         return False
 
-    def _open_next(self) -> Source | None:
+    def _open_next(self) -> Source | LiveSource | None:
         self.failures.note_planned(self.playlist.items())
         self.state = "idle"
         opening = self.playlist.opening(self.spent)
-        if self.patient and opening is not None and not self.playable(opening):
+        if self.inputs.connecting or (self.patient and opening is not None and not self.playable(opening)):
             return None
         item = self.playlist.advance(self.playable, self.spent)
         if item is None:
-            self.finished = self.items_played > 0 and self.playlist.finished(self.spent)
+            over = self.items_played > 0 and not self.inputs.due
+            self.finished = over and self.playlist.finished(self.spent)
             return None
         return self._start(item, Place())
 
-    def _start(self, item: Item, place: Place) -> Source:
+    def _start(self, item: Item, place: Place) -> Source | LiveSource | None:
+        """None for a live input: it comes on air by itself, once it sends."""
         self.finished = False
-        self._has_shown = False
+        if item.live_url is not None:
+            self.inputs.claim(item)
+            return None
         ahead = self._ahead.take(item, self._wake) if place == Place() else None
-        self._source = ahead or Source(item, self._wake, place)
-        self._place = place
-        self._origin = None
+        return self._put(ahead or Source(item, self._wake, place), place)
+
+    def _put(self, source: Source | LiveSource, place: Place) -> Source | LiveSource:
+        self._showing = Showing(source, place)
         if not self._slates.source:
             self._cut()
-        return self._source
+        return source
 
     def _cut(self) -> None:
         self.timeline.begin_item()
         self._packetiser.begin_item()
 
-    def _next_packet(self, source: Source, limit: int) -> Packet | None:
+    def _next_packet(self, source: Source | LiveSource, limit: int) -> Packet | None:
         """None: the next one is not due, or not there. Tags that are not to be sent are passed over."""
         while tag := source.peek():
             if tag.is_media:
@@ -208,7 +236,7 @@ class Programme:
         self.state = "starved"
         return None
 
-    def _media(self, source: Source, tag: Tag, limit: int) -> Packet | None:
+    def _media(self, source: Source | LiveSource, tag: Tag, limit: int) -> Packet | None:
         self.state = "slate" if self._slates.source else "playing"
         if self.timeline.place(tag.kind, tag.timestamp) > limit:
             self._open_ahead(source)
@@ -218,19 +246,10 @@ class Programme:
         may_join = tag.is_key_frame or not source.has_video
         if self._slates.source:
             self._slates.has_shown = True
-        else:
-            self._follow(source, tag, may_join)
+        elif self._showing and self._showing.follow(tag, may_join=may_join):
+            self._shown = self._showing.item
+            self.began += 1
         return self._packetiser.media(tag, placed, may_join=may_join)
-
-    def _follow(self, source: Source, tag: Tag, may_join: bool) -> None:
-        """Remembers how far the item has come."""
-        if self._origin is None:
-            self._origin = tag.timestamp - source.offset_ms
-            self._shown = source.item
-            self.began += not self._has_shown
-            self._has_shown = True
-        position_ms = max(0, tag.timestamp - self._origin)
-        self._place = Place(position_ms, tag.offset if may_join else self._place.offset)
 
     def _header(self, tag: Tag) -> Packet | None:
         payload = flv.live_metadata(tag.payload) if tag.kind == flv.SCRIPT else tag.payload
@@ -238,33 +257,29 @@ class Programme:
             return None
         return self._packetiser.header(tag.kind, self.timeline.last(tag.kind), payload)
 
-    # ------------------------------------------------------------------------------------------------ the end of it
-
-    def _leave_if_over(self, source: Source | None) -> bool:
+    def _leave_if_over(self, source: Source | LiveSource | None) -> bool:
         if source is None or not source.exhausted:
             return False
         if source is self._slates.source:
             if self._slates.begin_again():
                 self._cut()
             return True
-        if source.error or self._origin is None:
-            self.failures.add(source.item, source.error or "there is nothing playable in the file")
+        if self._showing and (fault := self._showing.fault):
+            self.failures.add(source.item, fault)
         self._leave()
         return True
 
     def _leave(self) -> None:
-        if self._source:
-            self.items_played += self._has_shown
-            self._source.close()
-        self._source = None
-        self._place = Place()
+        if self._showing:
+            self.items_played += self._showing.has_begun
+            self._showing.close()
+        self._showing = None
 
     def _go_to(self, item: Item) -> None:
         self.paused = False
+        self.inputs.release()
         self._leave()
         self._start(item, Place())
-
-    # ------------------------------------------------------------------------------------------------ the slate
 
     def _bridge(self, must: int) -> bool:
         """Puts the slate on air where there would be nothing; whether it did."""
@@ -273,32 +288,23 @@ class Programme:
         path = self._slates.find(self._shown, self.playlist.upcoming_items(self.spent))
         if path is None:
             return False
-        reason = self._why()
-        if self._source:  # it goes on at a key frame
-            item, place = self._source.item, self._place
-            self._source.close()
-            self._source, self._origin = Source(item, self._wake, place), None
+        away = "paused" if self.paused else self.inputs.away()
+        reason = away or why_slate(self.held, self.playlist.items(), self.spent)
+        if self._showing and self._showing.is_live:
+            self._leave()
+        elif self._showing:
+            self._showing.go_back_to_key_frame(self._wake)
         self._slates.begin(path, reason)
         self.began += 1
         self._cut()
         return True
 
-    def _why(self) -> str:
-        if self.paused:
-            return "paused"
-        if self._source:
-            slow = "cannot be read fast enough" if self._source.item.complete else "is still being downloaded"
-            return f"«{self._source.item.title}» {slow}"
-        if not self.playlist.items():
-            return "the playlist is empty"
-        if all(map(self.spent, self.playlist.items())):
-            return "nothing in the playlist can be played"
-        return "no video of the playlist is here yet"
-
-    def _open_ahead(self, current: Source) -> None:
+    def _open_ahead(self, current: Source | LiveSource) -> None:
         if self._slates.source or self._ahead.is_open or not current.ended:
             return
         following = self.playlist.upcoming(1, self.playable)
         item = self.playlist.find(following[0]) if following else None
-        if item is not None:
+        if item is not None and item.live_url is not None:
+            self.inputs.prepare(item)
+        elif item is not None:
             self._ahead.open(item)

@@ -1,9 +1,21 @@
 """The slate: what plays, over and over, whenever nothing else can."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from .plan import Item
 from .source import Source
+
+
+def why_slate(held: Item | None, items: Sequence[Item], spent: Callable[[Item], bool]) -> str:
+    """Why nothing of the playlist plays, in words. `held`: the item whose bytes do not come."""
+    if held:
+        slow = "cannot be read fast enough" if held.complete else "is still being downloaded"
+        return f"«{held.title}» {slow}"
+    if not items:
+        return "the playlist is empty"
+    if all(map(spent, items)):
+        return "nothing in the playlist can be played"
+    return "no video of the playlist is here yet"
 
 
 class Slates:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from agent.playout.live import LiveInputs
 from lab.processes import ROOM, wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -41,6 +42,11 @@ def destination(number: int, url: str, key: str = "", **changes: Any) -> dict[st
         "enabled": True,
     }
     return plain | changes
+
+
+def no_inputs() -> LiveInputs:
+    """For programmes without live items."""
+    return LiveInputs(lambda: "ffmpeg", lambda: None, lambda: True)
 
 
 class RunningPlayout:

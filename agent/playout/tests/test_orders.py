@@ -73,7 +73,8 @@ def test_next_and_jump_change_the_item_and_keep_the_connection(server: NginxRtmp
         wait_until(lambda: playout.status()["position_s"] > 1, "a second played")
     got = _recorded(server, place)
     assert min(got.gaps(VIDEO)) >= 0
-    assert max(got.gaps(VIDEO)) <= 150
+    # Sound and picture of an item that is cut end apart, by as much as the file has them apart; five cuts add up.
+    assert max(got.gaps(VIDEO)) <= 300
     assert len([tag for tag in got.tags if tag.is_codec_header and tag.kind == VIDEO]) >= 3
 
 

@@ -18,7 +18,7 @@ from agent.playout.timeline import Timeline
 
 from . import recordings
 from .clips import clip
-from .driver import destination, items
+from .driver import destination, items, no_inputs
 from .servers import NginxRtmp
 
 
@@ -42,7 +42,8 @@ def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 async def _packets(start: int, length_ms: int) -> list[Packet]:
     plan = _plan(items=items(clip("a"), clip("b", rate=30)))
     woken = asyncio.Event()
-    programme = Programme(Playlist(plan.items, "sequential", True, random.Random()), woken.set, start)
+    playlist = Playlist(plan.items, "sequential", True, random.Random())
+    programme = Programme(playlist, no_inputs(), woken.set, start)
     packets: list[Packet] = []
     while not packets or packets[-1].timestamp < start + length_ms:
         packets += programme.pull(start + length_ms)

@@ -20,7 +20,7 @@ from lab.processes import wait_until
 
 from . import recordings
 from .clips import clip
-from .driver import RunningPlayout, destination, item, items
+from .driver import RunningPlayout, destination, item, items, no_inputs
 from .servers import NginxRtmp
 
 SLATE = clip("slate", seconds=2)
@@ -207,7 +207,8 @@ def _programme(playlist: list[dict], *, loop: bool = True) -> Programme:
         }
     )
     rng = random.Random(1)
-    return Programme(Playlist(plan.items, plan.order, plan.loop, rng), lambda: None, slate=str(SLATE))
+    playlist = Playlist(plan.items, plan.order, plan.loop, rng)
+    return Programme(playlist, no_inputs(), lambda: None, slate=str(SLATE))
 
 
 async def _pull(programme: Programme, limit: int, must: int) -> list[Packet]:

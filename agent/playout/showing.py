@@ -1,0 +1,52 @@
+"""The item whose turn it is, and how far it has come."""
+
+from collections.abc import Callable
+
+from .flv import Tag
+from .live import LiveSource
+from .plan import Item
+from .source import Place, Source
+
+
+class Showing:
+    """`place`: the position reached, and the offset of the newest key frame before it."""
+
+    def __init__(self, source: Source | LiveSource, place: Place) -> None:
+        self.source = source
+        self.place = place
+        self.has_begun = False
+        """Some of it has been on air."""
+        self._origin: int | None = None
+
+    @property
+    def item(self) -> Item:
+        return self.source.item
+
+    @property
+    def is_live(self) -> bool:
+        return isinstance(self.source, LiveSource)
+
+    @property
+    def fault(self) -> str | None:
+        """Why what was read is no item; None for a live input, which only goes away."""
+        if isinstance(self.source, LiveSource):
+            return None
+        return self.source.error or ("there is nothing playable in the file" if self._origin is None else None)
+
+    def follow(self, tag: Tag, *, may_join: bool) -> bool:
+        """Remembers how far the item has come; True for the first of it on air."""
+        if self._origin is None:
+            self._origin = tag.timestamp - self.source.offset_ms
+        position_ms = max(0, tag.timestamp - self._origin)
+        self.place = Place(position_ms, tag.offset if may_join else self.place.offset)
+        is_first, self.has_begun = not self.has_begun, True
+        return is_first
+
+    def go_back_to_key_frame(self, wake: Callable[[], None]) -> None:
+        """To go on later from where a decoder can begin."""
+        self.source.close()
+        self.source = Source(self.item, wake, self.place)
+        self._origin = None
+
+    def close(self) -> None:
+        self.source.close()
