@@ -71,6 +71,17 @@ class Ffmpeg:
         if code != 0:
             raise FfmpegError(prepare.plain_reason(lines, code), _marked(lines))
 
+    async def slate(self, recipe: Callable[[str], list[str]], within: float, *, heavy: bool) -> list[str]:
+        """Runs the arguments that `recipe` gives for the program; returns what FFmpeg said. Raises `FfmpegError`."""
+        try:
+            async with asyncio.timeout(within):
+                code, lines = await self._run(recipe(self._program), None, heavy=heavy)
+        except TimeoutError as error:
+            raise FfmpegError("FFmpeg took too long to make it") from error
+        if code != 0:
+            raise FfmpegError(prepare.plain_reason(lines, code), _marked(lines))
+        return _marked(lines)
+
     async def _run(self, arguments: list[str], feed: Feed | None, *, heavy: bool) -> tuple[int, list[str]]:
         process = await asyncio.create_subprocess_exec(
             *prepare.safe_prefix(self._setpriv, heavy=heavy),

@@ -17,7 +17,7 @@ from agent.cache import Cache
 from agent.downloads import Download, Trust, Wanted
 from agent.events import Event, MediaComplete, MediaProgress, MediaReady
 from agent.ffmpeg import Feed, Ffmpeg, FfmpegError
-from agent.flvscan import Scanner
+from agent.flvscan import Scanner, profile_at
 from agent.protocol import VideoFile
 
 WORTH_A_PIPE: Final = 2 * 1024 * 1024
@@ -200,7 +200,7 @@ class Job:
             await asyncio.sleep(LOOK_SECONDS)
             scanner.look()
         _refuse_hole(scanner)
-        self._post(MediaReady(self.key, str(output)))
+        self._post(MediaReady(self.key, str(output), profile_at(output)))
 
     async def _feed(self, pipe: asyncio.StreamWriter) -> None:
         """The bytes as they arrive, to FFmpeg's standard input."""
@@ -232,7 +232,8 @@ class Job:
             raise FfmpegError("nothing came of it")
         duration = self._item.duration_s or length_of(output)
         entry = self._cache.commit(self.key, output, duration, time.time())
-        self._post(MediaComplete(self.key, str(entry.path), duration, tuple(self.lines)))
+        looks = profile_at(entry.path)
+        self._post(MediaComplete(self.key, str(entry.path), duration, tuple(self.lines), looks))
 
 
 def length_of(path: Path) -> float | None:

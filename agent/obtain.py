@@ -17,6 +17,7 @@ from agent.cache import Cache, NoRoom
 from agent.downloads import Broken, DownloadError, Trust
 from agent.events import Event, MediaComplete, MediaEvicted, MediaFailed
 from agent.ffmpeg import Ffmpeg, FfmpegError
+from agent.flvscan import profile_at
 from agent.job import Job
 from agent.protocol import VideoFile
 
@@ -45,7 +46,7 @@ class Obtainer:
     def obtain(self, key: str, item: VideoFile, *, urgent: bool) -> None:
         entry = self._cache.get(key, time.time())
         if entry is not None:
-            self._post(MediaComplete(key, str(entry.path), entry.duration_s))
+            self._post(MediaComplete(key, str(entry.path), entry.duration_s, (), profile_at(entry.path)))
             return
         previous = self._jobs.get(key)
         if previous is not None:
