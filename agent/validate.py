@@ -102,7 +102,7 @@ def _is_private(host: str) -> bool:
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return host.rstrip(".") == "localhost" or host.endswith(".localhost")
+        return host.rstrip(".").rpartition(".")[2] == "localhost"
     return not is_public(host)
 
 
