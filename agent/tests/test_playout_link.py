@@ -89,5 +89,5 @@ def test_answers(raw: bytes, wanted: tuple) -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"no", b"\xff"])
 def test_what_is_no_answer(raw: bytes) -> None:
-    with pytest.raises(ValueError, match="Expecting|not an object|decode"):
+    with pytest.raises(ValueError, match=r"Expecting|not an object|decode"):
         answer_from(raw)
