@@ -38,6 +38,7 @@ class Ffmpeg:
         self._program = program
         self._setpriv = shutil.which("setpriv")
         self._heavy = asyncio.Semaphore(1)
+        self._urgent = asyncio.Semaphore(1)
 
     async def probe(self, source: Path) -> prepare.Contents:
         """What is in the file, as FFmpeg sees it. Raises `FfmpegError`."""
@@ -52,10 +53,16 @@ class Ffmpeg:
             raise FfmpegError(prepare.plain_reason(lines, 1), _marked(lines))
         return contents
 
-    async def convert(self, recipe: prepare.Recipe, source: Path | None, output: Path, feed: Feed | None) -> list[str]:
-        """Writes `output`; returns what FFmpeg said. One heavy conversion at a time. Raises `FfmpegError`."""
+    async def convert(
+        self, recipe: prepare.Recipe, source: Path | None, output: Path, feed: Feed | None, *, urgent: bool = False
+    ) -> list[str]:
+        """Writes `output`; returns what FFmpeg said. Raises `FfmpegError`.
+
+        One heavy conversion at a time, and one more of those that a run waits for with nothing to play.
+        """
         arguments = prepare.arguments(self._program, recipe, source, output)
-        async with self._heavy if recipe.is_heavy else contextlib.nullcontext():
+        heavy = self._urgent if urgent else self._heavy
+        async with heavy if recipe.is_heavy else contextlib.nullcontext():
             code, lines = await self._run(arguments, feed, heavy=recipe.is_heavy)
         if code != 0:
             raise FfmpegError(prepare.plain_reason(lines, code), _marked(lines))
