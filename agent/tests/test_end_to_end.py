@@ -180,6 +180,10 @@ def videos(agent: AgentProcess) -> list[Path]:
     return [path for path in (agent.work_dir / "cache").iterdir() if not path.name.startswith((".slate", "slate"))]
 
 
+def whole(agent: AgentProcess) -> int:
+    return sum(path.suffix == ".json" for path in videos(agent))
+
+
 def steer(ear: Ear, order: str, item_id: int | None = None, run: str = "run-1") -> Steered:
     """What came of it, within the second that is promised."""
     heard = len(ear.heard)
@@ -303,10 +307,14 @@ def test_a_playout_that_is_killed_is_back_within_seconds_and_backed_off_from_whe
         ear.wait_for(live_at(1))
         ear.wait_for(beat_with(item_id=2))
         (playout,) = agent.playouts()
-        heard, before = len(ear.heard), len(server.recordings_of(f"{KEY}-1"))
+        heard, before = len(ear.heard), set(server.recordings_of(f"{KEY}-1"))
         os.kill(playout, signal.SIGKILL)
         began = time.monotonic()
-        wait_until(lambda: len(server.recordings_of(f"{KEY}-1")) > before, what="media again", limit_s=2)
+
+        def received() -> int:
+            return sum(path.stat().st_size for path in set(server.recordings_of(f"{KEY}-1")) - before)
+
+        wait_until(lambda: received() > 10_000, what="media again", limit_s=2)
         print(f"media again {time.monotonic() - began:.2f} s after the kill")
         back = ear.wait_for(beat_with(phase="on_air", restarts=1), since=heard)
         assert back.runs[0].item_id == 2, "where it was"
