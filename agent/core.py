@@ -27,7 +27,7 @@ from agent.log import Redactor
 from agent.obtain import Obtainer
 from agent.pictures import Pictures
 from agent.playout.plan import Destination
-from agent.protocol import Heartbeat, StreamConfig
+from agent.protocol import DestinationTested, Heartbeat, StreamConfig
 from agent.redis_link import RedisLink
 from agent.slate_maker import SlateMaker
 from agent.state import State
@@ -36,8 +36,8 @@ from agent.trials import Outcome, Trials
 
 TICK_SECONDS: Final = 0.5
 ALIVE: Final = "alive"
-SHORTEST_NAME: Final = 8
-"""Shorter last parts of a live input's address are words rather than keys."""
+SHORTEST_PART: Final = 8
+"""Shorter parts of a live input's address are words rather than keys."""
 log = logging.getLogger("agent")
 
 
@@ -214,6 +214,15 @@ class Core:
         plan = action.plan | {"reach_private": config.reach_private, "ffmpeg": config.ffmpeg, "ca_file": ca_file}
         self._supervisor.write_plan(action.run_id, plan)
 
+    def _try(self, action: actions.Try) -> None:
+        self._redactor.learn(f"test {action.test_id}", (action.push.key,))
+        self._trials.begin(action)
+
+    def _publish(self, action: actions.Publish) -> None:
+        if isinstance(action.message, DestinationTested):
+            self._redactor.forget(f"test {action.message.test_id}")
+        self._link.publish(action.message)
+
     def _report(self, action: actions.Report) -> None:
         tail = tuple(map(self._redactor.clean, self._supervisor.tail(action.message.run_id)))
         self._link.publish(replace(action.message, log_tail=tail))
@@ -242,7 +251,7 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
     actions.Spawn: lambda core, do: core._supervisor.spawn(do.stream_id, do.run_id, resume=do.resume),
     actions.MakeSlate: lambda core, do: core._slates.make(do.key, do.profile, do.file),
     actions.Steer: lambda core, do: core._supervisor.steer(do),
-    actions.Try: lambda core, do: core._trials.begin(do),
+    actions.Try: Core._try,
     actions.AskNext: lambda core, do: core._supervisor.ask_next(do.run_id),
     actions.AskToStop: lambda core, do: core._supervisor.ask_to_stop(do.run_id),
     actions.Signal: lambda core, do: core._supervisor.signal(do.run_id, do.number),
@@ -251,7 +260,7 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
     actions.AppendLog: lambda core, do: core._supervisor.append_log(
         do.run_id, tuple(map(core._redactor.clean, do.lines))
     ),
-    actions.Publish: lambda core, do: core._link.publish(do.message),
+    actions.Publish: Core._publish,
     actions.Report: Core._report,
     actions.Poke: lambda core, _do: core._link.poke(),
     actions.Note: Core._note,
@@ -262,8 +271,8 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
 def _pieces(live_url: str) -> list[str]:
     """What of it may be a key when a program speaks of parts of it."""
     path, _, query = live_url.partition("?")
-    name = path.rpartition("/")[2]
-    return [live_url, query, *([name] if len(name) >= SHORTEST_NAME else [])]
+    parts = (query, path.rpartition("/")[2])
+    return [live_url, *(part for part in parts if len(part) >= SHORTEST_PART)]
 
 
 def _modified(path: Path, otherwise: float) -> float:

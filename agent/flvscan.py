@@ -17,6 +17,8 @@ _TAG: Final = 11
 
 
 def profile_at(path: Path) -> Profile | None:
+    if not path.exists():
+        return None
     with path.open("rb") as file:
         return profile.profile_of(file.read(profile.HEAD))
 

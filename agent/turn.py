@@ -52,6 +52,7 @@ class Turn:
         self.steered: dict[str, Steered | None] = dict(state.steered)
         self.ended: dict[str, Ended] = dict(state.ended)
         self.leaving_since = state.leaving_since
+        self._same_files = True
         self._actions: list[Action] = []
 
     # ------------------------------------------------------------------------------------ for the handlers
@@ -137,10 +138,14 @@ class Turn:
     def close(self) -> tuple[State, list[Action]]:
         first: list[Action] = []
         last: list[Action] = []
-        self._want_slates()
+        same_orders = self._same_orders()
+        if not (same_orders and self._files_are_same() and self.slates.keys() >= shelf.ALWAYS):
+            self._want_slates()
+        self._same_files = self._files_are_same()
         for stream_id in [*self.before.runs, *(each for each in self.runs if each not in self.before.runs)]:
             self._follow(self.before.runs.get(stream_id), self.runs.get(stream_id), first, last)
-        self._hold(first)
+        if not same_orders or self.media != self.before.media:
+            self._hold(first)
         for remembered, most in ((self.ended, ENDED_REMEMBERED), (self.steered, STEERED_REMEMBERED)):
             while len(remembered) > most:
                 del remembered[next(iter(remembered))]
@@ -210,8 +215,7 @@ class Turn:
             self.progress(new, "downloading", percent, words)
             self.put(replace(new, told="downloading"))
 
-    @property
-    def _same_files(self) -> bool:
+    def _files_are_same(self) -> bool:
         return self.media == self.before.media and self.slates == self.before.slates
 
     def _want_slates(self) -> None:
@@ -225,15 +229,17 @@ class Turn:
                 self.slates[key] = Slate()
                 self.do(MakeSlate(key, what.profile, what.file))
 
-    def _hold(self, first: list[Action]) -> None:
+    def _same_orders(self) -> bool:
         orders = [run.order for run in self.runs.values()]
         before = [run.order for run in self.before.runs.values()]
-        if len(orders) == len(before) and not any(map(is_not, orders, before)) and self.media == self.before.media:
-            return
-        held = _held(orders, self.media)
-        if held != _held(before, self.before.media):
+        return len(orders) == len(before) and not any(map(is_not, orders, before))
+
+    def _hold(self, first: list[Action]) -> None:
+        held = _held(self.runs, self.media)
+        if held != _held(self.before.runs, self.before.media):
             first.insert(0, Hold(held))
 
 
-def _held(orders: list[Order], media: Mapping[str, Media]) -> frozenset[str]:
+def _held(runs: Mapping[int, Run], media: Mapping[str, Media]) -> frozenset[str]:
+    orders = [run.order for run in runs.values()]
     return frozenset(shelf.held(orders, media) | {key for order in orders for key in order.files})
