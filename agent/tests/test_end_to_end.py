@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,12 @@ from agent.playout.plan import Plan, read_plan
 from agent.playout.tests.servers import NginxRtmp
 from agent.profile import DEFAULT
 from agent.protocol import (
+    DestinationTested,
     Heartbeat,
     Ping,
     Pong,
     PushUrl,
+    SlateFile,
     StartStream,
     Steered,
     SteerStream,
@@ -27,6 +30,7 @@ from agent.protocol import (
     StreamConfig,
     StreamProgress,
     StreamStatus,
+    TestDestination,
     UpdateStream,
     VideoFile,
 )
@@ -345,7 +349,23 @@ def test_what_is_on_air_is_steered(agent: AgentProcess, ear: Ear, files: FileSer
         stop(ear)
 
 
-def test_slates_are_in_the_plan_as_soon_as_they_are_made(agent: AgentProcess, ear: Ear, files: FileServer) -> None:
+def picture(directory: Path) -> Path:
+    path = directory / "own.png"
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "color=red:size=64x64", "-frames:v", "1", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def test_a_destination_that_cannot_be_is_said_at_once(agent: AgentProcess, ear: Ear) -> None:
+    ear.command(VPS, TestDestination(test_id="t1", url="http://place.example/live", key=KEY, timestamp=time.time()))
+    told = ear.wait_for(lambda m: isinstance(m, DestinationTested))
+    assert (told.test_id, told.state) == ("t1", "failed")
+    assert "rtmp://" in told.message
+
+
+def test_slates_are_in_the_plan_as_soon_as_they_are_made(
+    agent: AgentProcess, ear: Ear, files: FileServer, tmp_path: Path
+) -> None:
     with NginxRtmp() as server:
         start(ear, config(files, server))
         ear.wait_for(live_at(1))
@@ -358,6 +378,13 @@ def test_slates_are_in_the_plan_as_soon_as_they_are_made(agent: AgentProcess, ea
         assert profile_at(Path(shown)) == profile_at(Path(plan().items[0].path)), "as what is on air looks"
         assert profile_at(Path(plan().slate or "")) == DEFAULT
         assert plan().ffmpeg == "ffmpeg"
+
+        files.files["/own.png"] = (own := picture(tmp_path)).read_bytes()
+        place = files.url("/own.png")
+        slate = SlateFile(file_id=9, kind="picture", filename="own.png", download_url=place, size=own.stat().st_size)
+        ear.command(VPS, UpdateStream(config=config(files, server, slate=slate), timestamp=time.time()))
+        wait_until(lambda: all("picture" in (each.slate or "") for each in [plan(), *plan().items]), what="the own one")
+        assert profile_at(Path(plan().items[0].slate or "")) == profile_at(Path(shown))
         stop(ear)
         assert Path(shown).exists(), "for the next run"
 
