@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.journal import Record
-from agent.protocol import StreamStatus, UpMessage, VideoFile
+from agent.profile import Profile
+from agent.protocol import PushUrl, SlateFile, StreamStatus, UpMessage, VideoFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,34 @@ class Spawn:
     stream_id: int
     run_id: str
     resume: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MakeSlate:
+    """Have a slate of this profile, of the owner's own file or else FFmpeg's, or say at once that it is here."""
+
+    key: str
+    profile: Profile
+    file: SlateFile | None
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """Give the order to the run's playout and say what it answered."""
+
+    stream_id: int
+    run_id: str
+    order_id: str
+    order: str
+    item_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A real session with a destination, and how it went."""
+
+    test_id: str
+    push: PushUrl
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +158,10 @@ Action = (
     | Delete
     | Hold
     | WritePlan
+    | MakeSlate
     | Spawn
+    | Steer
+    | Try
     | AskNext
     | AskToStop
     | Signal

@@ -67,6 +67,9 @@ class Cache:
             self._entries[key] = entry
         return entry
 
+    def has(self, key: str) -> bool:
+        return key in self._entries
+
     def source(self, key: str) -> Path:
         """Where the file as fetched lies until it is prepared."""
         return self._directory / f"{key}.source"

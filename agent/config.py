@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +32,10 @@ class Config:
     cache_bytes: int = DEFAULT_CACHE_BYTES
     ffmpeg: str = "ffmpeg"
     max_streams: int | None = None
+    ca_file: Path | None = None
+    """Certificates trusted for RTMPS besides the system's."""
     reach_private: bool = False
-    """Development only: loopback and private addresses are destinations too."""
+    """Development only: loopback and private addresses are destinations and live inputs too."""
     on_exit: str = "handover"
     """`handover`: playouts stay on air for the next agent; `stop`: they end with this one."""
 
@@ -56,6 +59,7 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         cache_bytes=_read(environ, "EZSTREAM_CACHE_BYTES", _positive, DEFAULT_CACHE_BYTES),
         ffmpeg=_read(environ, "EZSTREAM_FFMPEG", str, "ffmpeg"),
         max_streams=_read(environ, "EZSTREAM_MAX_STREAMS", _positive, None),
+        ca_file=_read(environ, "EZSTREAM_CA_FILE", _certificates, None),
         reach_private=_read(environ, "EZSTREAM_ALLOW_PRIVATE_DESTINATIONS", _flag, False),
         on_exit=_read(environ, "EZSTREAM_ON_EXIT", _exit_mode, "handover"),
     )
@@ -102,6 +106,15 @@ def _directory(raw: str) -> Path:
     path = Path(raw)
     if not path.is_absolute():
         raise ValueError("must be an absolute path")
+    return path
+
+
+def _certificates(raw: str) -> Path:
+    path = _directory(raw)
+    try:
+        ssl.create_default_context(cafile=raw)
+    except OSError as error:
+        raise ValueError("must be a readable file of certificates (PEM)") from error
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -13,24 +14,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from agent import __version__, actions, journal, procfs, report
-from agent.cache import Cache
+from agent import __version__, actions, journal, procfs, report, shelf
+from agent.cache import Cache, Entry
 from agent.config import Config
 from agent.decide import decide
 from agent.downloads import Trust
-from agent.events import Adopted, Event, MediaCached, Shutdown, Tick
+from agent.events import Adopted, Event, MediaCached, Shutdown, SlateReady, Tick
 from agent.ffmpeg import Ffmpeg
+from agent.flvscan import profile_at
 from agent.load import LoadMeter
 from agent.log import Redactor
 from agent.obtain import Obtainer
 from agent.pictures import Pictures
-from agent.protocol import Heartbeat, StreamConfig
+from agent.playout.plan import Destination
+from agent.protocol import DestinationTested, Heartbeat, StreamConfig
 from agent.redis_link import RedisLink
+from agent.slate_maker import SlateMaker
 from agent.state import State
 from agent.supervisor import Supervisor, exit_reason
+from agent.trials import Outcome, Trials
 
 TICK_SECONDS: Final = 0.5
 ALIVE: Final = "alive"
+SHORTEST_PART: Final = 8
+"""Shorter parts of a live input's address are words rather than keys."""
 log = logging.getLogger("agent")
 
 
@@ -39,13 +46,21 @@ class Core:
         self._config = config
         self._redactor = redactor
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
-        self._state = State(vps_id=config.vps_id, max_streams=config.max_streams, on_exit=config.on_exit)
+        self._state = State(
+            vps_id=config.vps_id,
+            max_streams=config.max_streams,
+            on_exit=config.on_exit,
+            reach_private=config.reach_private,
+        )
         self._done = False
         self._load = LoadMeter(config.work_dir)
         self._cache = Cache(config.cache_dir, config.cache_bytes)
+        self._cache.held = shelf.ALWAYS
         self._ffmpeg = Ffmpeg(config.ffmpeg)
         trust = Trust(config.trusted_hosts, config.plain_http_hosts)
         self._obtainer = Obtainer(self._cache, trust, self._ffmpeg, self.post)
+        self._slates = SlateMaker(self._cache, trust, self._ffmpeg, self.post)
+        self._trials = Trials(self._attempt, self.post)
         self._supervisor = Supervisor(config.runs_dir, self.post)
         self._pictures = Pictures(self._ffmpeg, trust, self._supervisor.run_dir, self._pictures_wanted)
         self._link = RedisLink(
@@ -78,8 +93,8 @@ class Core:
     async def _close(self) -> None:
         await self._link.close()
         await self._supervisor.let_go()
-        jobs = asyncio.create_task(self._obtainer.close())
-        await asyncio.wait([jobs], timeout=2.0)
+        closing = (self._obtainer.close(), self._slates.close(), self._trials.close())
+        await asyncio.wait([asyncio.create_task(each) for each in closing], timeout=2.0)
 
     async def _tick_for_ever(self) -> None:
         while True:
@@ -96,11 +111,17 @@ class Core:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         now = time.time()
         for entry in self._cache.open(now):
-            self.post(MediaCached(entry.key, str(entry.path), entry.duration_s))
+            self._take_over_file(entry)
         away = now - _modified(self._config.work_dir / ALIVE, now)
         running = procfs.playouts_under(self._config.runs_dir)
         for run_dir in sorted(self._config.runs_dir.iterdir()):
             self._take_over_run(run_dir, running.get(run_dir, []), away)
+
+    def _take_over_file(self, entry: Entry) -> None:
+        if entry.key.startswith(shelf.MADE):
+            self.post(SlateReady(entry.key, str(entry.path)))
+        elif not entry.key.startswith(shelf.FETCHED):
+            self.post(MediaCached(entry.key, str(entry.path), entry.duration_s, profile_at(entry.path)))
 
     def _take_over_run(self, run_dir: Path, pids: list[int], away: float) -> None:
         record = journal.load(run_dir)
@@ -123,11 +144,20 @@ class Core:
     def _learn(self, config: StreamConfig) -> None:
         secrets = [config.stream_key, *(push.key for push in config.push_urls)]
         secrets += [config.picture_url, *(item.download_url for item in config.video_files)]
+        secrets += [piece for item in config.video_files for piece in _pieces(item.live_url)]
+        secrets += [config.slate.download_url] if config.slate else []
         self._redactor.learn(config.run_id, tuple(secrets))
 
     def _pictures_wanted(self) -> dict[str, str]:
         held = self._state.runs.values()
         return {run.run_id: run.config.picture_url for run in held if run.on_air_since and run.config.picture_url}
+
+    async def _attempt(self, place: Destination) -> Outcome:
+        trial = importlib.import_module("agent.playout.trial").trial
+        config = self._config
+        ca_file = str(config.ca_file) if config.ca_file else None
+        outcome: Outcome = await trial(place, ca_file=ca_file, reach_private=config.reach_private, ffmpeg=config.ffmpeg)
+        return outcome
 
     # ------------------------------------------------------------------------------------ the loop
 
@@ -179,8 +209,19 @@ class Core:
         self._redactor.forget(action.run_id)
 
     def _write_plan(self, action: actions.WritePlan) -> None:
-        plan = action.plan | {"reach_private": self._config.reach_private}
+        config = self._config
+        ca_file = str(config.ca_file) if config.ca_file else None
+        plan = action.plan | {"reach_private": config.reach_private, "ffmpeg": config.ffmpeg, "ca_file": ca_file}
         self._supervisor.write_plan(action.run_id, plan)
+
+    def _try(self, action: actions.Try) -> None:
+        self._redactor.learn(f"test {action.test_id}", (action.push.key,))
+        self._trials.begin(action)
+
+    def _publish(self, action: actions.Publish) -> None:
+        if isinstance(action.message, DestinationTested):
+            self._redactor.forget(f"test {action.message.test_id}")
+        self._link.publish(action.message)
 
     def _report(self, action: actions.Report) -> None:
         tail = tuple(map(self._redactor.clean, self._supervisor.tail(action.message.run_id)))
@@ -208,18 +249,30 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
     actions.Hold: Core._hold,
     actions.WritePlan: Core._write_plan,
     actions.Spawn: lambda core, do: core._supervisor.spawn(do.stream_id, do.run_id, resume=do.resume),
+    actions.MakeSlate: lambda core, do: core._slates.make(do.key, do.profile, do.file),
+    actions.Steer: lambda core, do: core._supervisor.steer(do),
+    actions.Try: Core._try,
     actions.AskNext: lambda core, do: core._supervisor.ask_next(do.run_id),
     actions.AskToStop: lambda core, do: core._supervisor.ask_to_stop(do.run_id),
     actions.Signal: lambda core, do: core._supervisor.signal(do.run_id, do.number),
     actions.Remember: Core._remember,
     actions.Forget: Core._forget,
-    actions.AppendLog: lambda core, do: core._supervisor.append_log(do.run_id, do.lines),
-    actions.Publish: lambda core, do: core._link.publish(do.message),
+    actions.AppendLog: lambda core, do: core._supervisor.append_log(
+        do.run_id, tuple(map(core._redactor.clean, do.lines))
+    ),
+    actions.Publish: Core._publish,
     actions.Report: Core._report,
     actions.Poke: lambda core, _do: core._link.poke(),
     actions.Note: Core._note,
     actions.Exit: Core._exit,
 }
+
+
+def _pieces(live_url: str) -> list[str]:
+    """What of it may be a key when a program speaks of parts of it."""
+    path, _, query = live_url.partition("?")
+    parts = (query, path.rpartition("/")[2])
+    return [live_url, *(part for part in parts if len(part) >= SHORTEST_PART)]
 
 
 def _modified(path: Path, otherwise: float) -> float:

@@ -3,7 +3,9 @@
 What it holds to:
 * one run per stream, one playout per run; the next run of a stream begins when the old one's process is gone;
 * a run that ended here never comes back under the same epoch;
-* a playout that dies is replaced (30, 60, 120 s, then ERROR); at once when it had been on air for a minute;
+* a playout that dies on air is replaced at once; one that never was, or dies again within a minute, after 30, 60
+  and 120 s, then it is an ERROR;
+* what was on air once stays there: when nothing of its list plays, the slate does;
 * a run stops by steps: asked, SIGTERM after 3 s, SIGKILL after 10 s.
 """
 
@@ -13,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from agent import media, playouts, report, runs
+from agent import media, playouts, report, runs, slates, steering
 from agent.actions import Action, Exit, Poke, Publish
 from agent.events import (
     Adopted,
@@ -28,9 +30,13 @@ from agent.events import (
     PlayoutStarted,
     PlayoutStatus,
     Shutdown,
+    SlateFailed,
+    SlateReady,
+    SteerAnswered,
     Tick,
+    TrialEnded,
 )
-from agent.protocol import Ping, Pong, StartStream, StopStream, UpdateStream
+from agent.protocol import Ping, Pong, StartStream, SteerStream, StopStream, TestDestination, UpdateStream
 from agent.state import STOPPED, Run, State
 from agent.turn import Turn
 
@@ -53,6 +59,7 @@ def _tick(turn: Turn, event: Tick) -> None:
         elif not run.said_unreached:
             _say_unreached(turn, run)
     media.retry_due(turn)
+    slates.retry_due(turn)
     if turn.leaving_since is not None:
         _leave_when_done(turn)
 
@@ -104,6 +111,10 @@ _HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     StartStream: runs.start,
     UpdateStream: runs.update,
     StopStream: runs.stop,
+    SteerStream: steering.steer,
+    SteerAnswered: steering.answered,
+    TestDestination: steering.test,
+    TrialEnded: steering.tested,
     Ping: _ping,
     PlayoutStarted: playouts.started,
     PlayoutStatus: playouts.status,
@@ -117,4 +128,6 @@ _HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     MediaReady: media.ready,
     MediaComplete: media.complete,
     MediaFailed: _media_failed,
+    SlateReady: slates.ready,
+    SlateFailed: slates.failed,
 }

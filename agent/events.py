@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.journal import Record
+from agent.profile import Profile
 from agent.protocol import Ping, StartStream, SteerStream, StopStream, TestDestination, UpdateStream
 from agent.state import Playing
 
@@ -16,10 +17,13 @@ class MediaCached:
     key: str
     path: str
     duration_s: float | None
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MediaEvicted:
+    """Of a slate too."""
+
     key: str
 
 
@@ -36,6 +40,7 @@ class MediaReady:
 
     key: str
     path: str
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class MediaComplete:
     path: str
     duration_s: float | None
     log: tuple[str, ...] = ()
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,41 @@ class MediaFailed:
     reason: str
     permanent: bool
     log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlateReady:
+    key: str
+    path: str
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlateFailed:
+    key: str
+    reason: str
+    permanent: bool
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SteerAnswered:
+    """What the playout made of an order; `message` says why not."""
+
+    stream_id: int
+    run_id: str
+    order_id: str
+    ok: bool
+    message: str = ""
+    item_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded:
+    test_id: str
+    state: str
+    message: str
+    took_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +141,8 @@ class Shutdown:
 
 
 MediaEvent = MediaCached | MediaEvicted | MediaProgress | MediaReady | MediaComplete | MediaFailed
-PlayoutEvent = PlayoutStarted | PlayoutStatus | PlayoutExited | Adopted
+SlateEvent = SlateReady | SlateFailed
+PlayoutEvent = PlayoutStarted | PlayoutStatus | PlayoutExited | Adopted | SteerAnswered
 Event = (
     StartStream
     | UpdateStream
@@ -109,7 +151,9 @@ Event = (
     | TestDestination
     | Ping
     | MediaEvent
+    | SlateEvent
     | PlayoutEvent
+    | TrialEnded
     | Tick
     | Shutdown
 )

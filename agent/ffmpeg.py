@@ -38,6 +38,7 @@ class Ffmpeg:
         self._program = program
         self._setpriv = shutil.which("setpriv")
         self._heavy = asyncio.Semaphore(1)
+        self._urgent = asyncio.Semaphore(1)
 
     async def probe(self, source: Path) -> prepare.Contents:
         """What is in the file, as FFmpeg sees it. Raises `FfmpegError`."""
@@ -52,10 +53,16 @@ class Ffmpeg:
             raise FfmpegError(prepare.plain_reason(lines, 1), _marked(lines))
         return contents
 
-    async def convert(self, recipe: prepare.Recipe, source: Path | None, output: Path, feed: Feed | None) -> list[str]:
-        """Writes `output`; returns what FFmpeg said. One heavy conversion at a time. Raises `FfmpegError`."""
+    async def convert(
+        self, recipe: prepare.Recipe, source: Path | None, output: Path, feed: Feed | None, *, urgent: bool = False
+    ) -> list[str]:
+        """Writes `output`; returns what FFmpeg said. Raises `FfmpegError`.
+
+        One heavy conversion at a time, and one more of those that a run waits for with nothing to play.
+        """
         arguments = prepare.arguments(self._program, recipe, source, output)
-        async with self._heavy if recipe.is_heavy else contextlib.nullcontext():
+        heavy = self._urgent if urgent else self._heavy
+        async with heavy if recipe.is_heavy else contextlib.nullcontext():
             code, lines = await self._run(arguments, feed, heavy=recipe.is_heavy)
         if code != 0:
             raise FfmpegError(prepare.plain_reason(lines, code), _marked(lines))
@@ -70,6 +77,17 @@ class Ffmpeg:
             raise FfmpegError("FFmpeg took too long to make a picture") from error
         if code != 0:
             raise FfmpegError(prepare.plain_reason(lines, code), _marked(lines))
+
+    async def slate(self, recipe: Callable[[str], list[str]], within: float, *, heavy: bool) -> list[str]:
+        """Runs the arguments that `recipe` gives for the program; returns what FFmpeg said. Raises `FfmpegError`."""
+        try:
+            async with asyncio.timeout(within):
+                code, lines = await self._run(recipe(self._program), None, heavy=heavy)
+        except TimeoutError as error:
+            raise FfmpegError("FFmpeg took too long to make it") from error
+        if code != 0:
+            raise FfmpegError(prepare.plain_reason(lines, code), _marked(lines))
+        return _marked(lines)
 
     async def _run(self, arguments: list[str], feed: Feed | None, *, heavy: bool) -> tuple[int, list[str]]:
         process = await asyncio.create_subprocess_exec(

@@ -5,12 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from agent import profile
+from agent.profile import Profile
+
 ENOUGH_SECONDS: Final = 2.0
 ENOUGH_BYTES: Final = 1024 * 1024
 _AUDIO: Final = 8
 _VIDEO: Final = 9
 _HEADER: Final = 13
 _TAG: Final = 11
+
+
+def profile_at(path: Path) -> Profile | None:
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        return profile.profile_of(file.read(profile.HEAD))
 
 
 class Scanner:

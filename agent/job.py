@@ -17,7 +17,7 @@ from agent.cache import Cache
 from agent.downloads import Download, Trust, Wanted
 from agent.events import Event, MediaComplete, MediaProgress, MediaReady
 from agent.ffmpeg import Feed, Ffmpeg, FfmpegError
-from agent.flvscan import Scanner
+from agent.flvscan import Scanner, profile_at
 from agent.protocol import VideoFile
 
 WORTH_A_PIPE: Final = 2 * 1024 * 1024
@@ -54,6 +54,8 @@ class Job:
         ffmpeg: Ffmpeg,
         threads: ThreadPoolExecutor,
         post: Post,
+        *,
+        urgent: bool = False,
     ) -> None:
         self.key = key
         self.lines: list[str] = []
@@ -63,6 +65,7 @@ class Job:
         self._ffmpeg = ffmpeg
         self._threads = threads
         self._post = post
+        self._urgent = urgent
         self._source = cache.source(key)
         self._output: Path | None = None
         self._have = 0
@@ -132,11 +135,10 @@ class Job:
         if not await self._index_is_in_front(fetching):
             return False
         try:
-            await self._convert(prepare.recipe_for(contents), None, self._feed)
-        except (FfmpegError, _Hole) as error:
+            await self._convert_in_step(contents, None, self._feed)
+        except FfmpegError as error:
             # In a pipe nothing can be looked up twice; from the whole file it may still work.
-            if isinstance(error, FfmpegError):
-                self.lines += error.lines
+            self.lines += error.lines
             self.lines.append(f"[FFMPEG] while arriving: {error}; trying again from the whole file")
             return False
         return True
@@ -158,10 +160,14 @@ class Job:
         contents = prepare.hinted(self._item) or await self._ffmpeg.probe(self._source)
         if contents.video_codec is None:
             raise FfmpegError("there is no picture in it that FFmpeg can read")
+        await self._convert_in_step(contents, self._source, None)
+
+    async def _convert_in_step(self, contents: prepare.Contents, source: Path | None, feeding: Feed | None) -> None:
+        """Begins again whenever the sound comes out too late, which shows within the first seconds."""
         recipe = prepare.recipe_for(contents)
         for _ in range(MOST_FILLINGS):
             try:
-                await self._convert(recipe, self._source, None)
+                await self._convert(recipe, source, feeding)
             except _Hole as hole:
                 recipe = recipe.without_hole(hole.seconds)
                 self._drop_output()
@@ -172,7 +178,8 @@ class Job:
     async def _convert(self, recipe: prepare.Recipe, source: Path | None, feeding: Feed | None) -> None:
         """Raises `FfmpegError`; `_Hole` when the sound comes too late, before it is told ready."""
         self._output = output = self._cache.output(self.key)
-        working = asyncio.create_task(self._ffmpeg.convert(recipe, source, output, feeding))
+        making = self._ffmpeg.convert(recipe, source, output, feeding, urgent=self._urgent)
+        working = asyncio.create_task(making)
         watching = asyncio.create_task(self._watch(output))
         try:
             await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -200,7 +207,7 @@ class Job:
             await asyncio.sleep(LOOK_SECONDS)
             scanner.look()
         _refuse_hole(scanner)
-        self._post(MediaReady(self.key, str(output)))
+        self._post(MediaReady(self.key, str(output), profile_at(output)))
 
     async def _feed(self, pipe: asyncio.StreamWriter) -> None:
         """The bytes as they arrive, to FFmpeg's standard input."""
@@ -232,7 +239,8 @@ class Job:
             raise FfmpegError("nothing came of it")
         duration = self._item.duration_s or length_of(output)
         entry = self._cache.commit(self.key, output, duration, time.time())
-        self._post(MediaComplete(self.key, str(entry.path), duration, tuple(self.lines)))
+        looks = profile_at(entry.path)
+        self._post(MediaComplete(self.key, str(entry.path), duration, tuple(self.lines), looks))
 
 
 def length_of(path: Path) -> float | None:

@@ -22,6 +22,7 @@ class Record:
     stopping: bool = False
     on_air_since: float | None = None
     failures: int = 0
+    hurried: bool = False
     restarts: int = 0
 
 
@@ -45,6 +46,7 @@ def save(run_dir: Path, record: Record) -> None:
         "stopping": record.stopping,
         "on_air_since": record.on_air_since,
         "failures": record.failures,
+        "hurried": record.hurried,
         "restarts": record.restarts,
     }
     write_atomically(run_dir / NAME, body)
@@ -65,6 +67,8 @@ def load(run_dir: Path) -> Record | None:
             stopping=bool(body["stopping"]),
             on_air_since=None if body["on_air_since"] is None else float(body["on_air_since"]),
             failures=int(body["failures"]),
+            # Not written by the agents before 0.2: an upgrade adopts what they left.
+            hurried=bool(body.get("hurried", False)),
             restarts=int(body["restarts"]),
         )
     except (OSError, ProtocolError, ValueError, KeyError, TypeError):

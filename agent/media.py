@@ -16,7 +16,6 @@ from agent.events import (
 )
 from agent.state import Media, Run
 from agent.turn import Turn
-from agent.validate import bad_file
 
 RETRY_AFTER: Final = 120.0
 
@@ -28,7 +27,7 @@ def obtain(turn: Turn, run: Run) -> None:
     """
     waits = not any(key in turn.media and turn.media[key].playable for key in run.files)
     for key, item in run.files.items():
-        if bad_file(item) is not None:
+        if item.item_id in run.order.bad_items:
             continue
         one = turn.media.get(key)
         if one is None or one.status == "failed":
@@ -63,11 +62,16 @@ def retry_due(turn: Turn) -> None:
 
 
 def cached(turn: Turn, event: MediaCached) -> None:
-    turn.media[event.key] = Media(status="complete", path=event.path, duration_s=event.duration_s)
+    turn.media[event.key] = _whole(Media(), event)
+
+
+def _whole(one: Media, event: MediaCached | MediaComplete) -> Media:
+    return replace(one, status="complete", path=event.path, duration_s=event.duration_s, profile=event.profile)
 
 
 def evicted(turn: Turn, event: MediaEvicted) -> None:
     turn.media.pop(event.key, None)
+    turn.slates.pop(event.key, None)
 
 
 def progress(turn: Turn, event: MediaProgress) -> None:
@@ -81,16 +85,14 @@ def progress(turn: Turn, event: MediaProgress) -> None:
 def ready(turn: Turn, event: MediaReady) -> None:
     one = turn.media.get(event.key)
     if one is not None:
-        turn.media[event.key] = replace(one, status="ready", path=event.path)
+        turn.media[event.key] = replace(one, status="ready", path=event.path, profile=event.profile)
 
 
 def complete(turn: Turn, event: MediaComplete) -> None:
     one = turn.media.get(event.key)
     if one is None:
         return
-    turn.media[event.key] = replace(
-        one, status="complete", path=event.path, duration_s=event.duration_s, done=one.total
-    )
+    turn.media[event.key] = _whole(replace(one, done=one.total), event)
     _log(turn, event.key, event.log)
 
 

@@ -7,48 +7,101 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from agent.protocol import DestinationState
+from agent.protocol import DestinationState, InputState
 from agent.state import Playing
 
 SOCKET: Final = "control.sock"
 RETRY_SECONDS: Final = 0.05
 SLOW_RETRY_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 5.0
+STEER_SECONDS: Final = 0.8
+"""So long an order of the control plane may take: it is answered within a second."""
 SILENCE_SECONDS: Final = 10.0
+LONGEST_REASON: Final = 300
 LONGEST_LINE: Final = 4 * 1024 * 1024
 log = logging.getLogger("agent.playout_link")
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a playout answered to an order, or why it did not; `error` is for people."""
+
+    ok: bool
+    error: str = ""
+    item_id: int | None = None
+
+
+UNANSWERED: Final = Answer(False, "the playout did not answer")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An order that waits for its turn. `until` (loop time): then nobody waits for its answer any more."""
+
+    body: dict[str, Any]
+    until: float
+    answer: asyncio.Future[Answer]
+
+    @property
+    def is_reload(self) -> bool:
+        return bool(self.body["order"] == "reload")
+
+    def give_up(self) -> None:
+        if not self.answer.done():
+            self.answer.set_result(UNANSWERED)
+
+
 class PlayoutLink:
-    """Watches for as long as the process lives; connects again when the connection breaks."""
+    """Watches for as long as the process lives; connects again when the connection breaks.
+
+    Orders and reloads are carried out one after the other, in the order they were given: an item that is to play
+    next must be in the plan the playout knows.
+    """
 
     def __init__(self, run_id: str, run_dir: Path, on_status: Callable[[Playing], None]) -> None:
         self._run_id = run_id
         self._socket = run_dir / SOCKET
         self._on_status = on_status
-        self._reload = asyncio.Event()
+        self._waiting: deque[_Waiting] = deque()
+        self._more = asyncio.Event()
         self.connected = False
-        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._order_reloads())]
+        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._give_orders())]
 
     def reload(self) -> None:
-        """The plan has changed; several changes in a row may become one order."""
-        self._reload.set()
+        """The plan has changed; several changes in a row become one order."""
+        if not (self._waiting and self._waiting[-1].is_reload):
+            self._put({"order": "reload"}, float("inf"))
+
+    def order(
+        self, name: str, item_id: int | None = None, within: float = ANSWER_SECONDS
+    ) -> Coroutine[Any, Any, Answer]:
+        """In line from now on; await what comes back for the answer."""
+        body: dict[str, Any] = {"order": name}
+        if item_id is not None:
+            body["item_id"] = item_id
+        return _answer_to(self._put(body, asyncio.get_running_loop().time() + within))
 
     async def stop(self) -> bool:
-        """Asks it to stop; whether it heard."""
-        return await self._order({"order": "stop"})
-
-    async def next(self) -> bool:
-        return await self._order({"order": "next"})
+        """Asks it to stop, past all that waits; whether it heard."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._ask({"order": "stop"})
+        except TimeoutError:
+            return False
+        return answer is not None and answer.ok
 
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._waiting:
+            self._waiting.popleft().give_up()
 
     async def _watch(self) -> None:
         tries = 0
@@ -58,7 +111,7 @@ class PlayoutLink:
                 tries = 0
             self.connected = False
             tries += 1
-            await asyncio.sleep(RETRY_SECONDS if tries < 200 else SLOW_RETRY_SECONDS)
+            await asyncio.sleep(_pause(tries))
 
     async def _watch_once(self) -> None:
         reader, writer = await _connect(self._socket)
@@ -82,36 +135,76 @@ class PlayoutLink:
         except (KeyError, TypeError, ValueError) as error:
             log.warning("a status of the playout cannot be read: %s", type(error).__name__)
 
-    async def _order_reloads(self) -> None:
+    # ---------------------------------------------------------------------------------------- orders
+
+    def _put(self, body: dict[str, Any], until: float) -> _Waiting:
+        waiting = _Waiting(body, until, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._more.set()
+        return waiting
+
+    async def _give_orders(self) -> None:
         while True:
-            await self._reload.wait()
-            self._reload.clear()
-            if not await self._order({"order": "reload"}):
-                await asyncio.sleep(RETRY_SECONDS)
-                if self.connected:
-                    self._reload.set()
+            while self._waiting:
+                await self._give(self._waiting.popleft())
+            self._more.clear()
+            await self._more.wait()
 
-    async def _order(self, order: dict[str, Any]) -> bool:
+    async def _give(self, waiting: _Waiting) -> None:
+        tries = 0
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await self._ask(order)
-        except (OSError, TimeoutError, ValueError):
-            return False
-        if answer.get("ok") is not True:
-            text = "the playout refused an order"
-            log.warning(text, extra={"run": self._run_id, "detail": str(answer.get("error"))})
-            return bool(order["order"] == "reload")
-        return True
+            while asyncio.get_running_loop().time() < waiting.until:
+                answer = await self._try(waiting)
+                if answer is not None:
+                    self._settle(waiting, answer)
+                    return
+                tries += 1
+                await asyncio.sleep(_pause(tries))
+        finally:
+            waiting.give_up()
 
-    async def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        reader, writer = await _connect(self._socket)
+    async def _try(self, waiting: _Waiting) -> Answer | None:
+        """None: once more. An order that was heard is not given again, whatever came of it; a reload does no harm."""
+        until = min(waiting.until, asyncio.get_running_loop().time() + ANSWER_SECONDS)
+        answer: Answer | None = UNANSWERED
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                answer = await self._ask(waiting.body)
+        return None if waiting.is_reload and answer is UNANSWERED else answer
+
+    def _settle(self, waiting: _Waiting, answer: Answer) -> None:
+        if not answer.ok:
+            extra = {"run": self._run_id, "detail": f"{waiting.body['order']}: {answer.error}"}
+            log.warning("the playout did not carry out an order", extra=extra)
+        if not waiting.answer.done():
+            waiting.answer.set_result(answer)
+
+    async def _ask(self, order: dict[str, Any]) -> Answer | None:
+        """None: it did not hear."""
+        try:
+            reader, writer = await _connect(self._socket)
+        except OSError:
+            return None
         try:
             writer.write(_line(order))
             await writer.drain()
-            answer = json.loads(await reader.readline())
-            return answer if isinstance(answer, dict) else {}
+            return answer_from(await reader.readline())
+        except (OSError, ValueError):
+            return UNANSWERED
         finally:
             writer.close()
+
+
+async def _answer_to(waiting: _Waiting) -> Answer:
+    try:
+        async with asyncio.timeout_at(waiting.until):
+            return await waiting.answer
+    except TimeoutError:
+        return UNANSWERED
+
+
+def _pause(tries: int) -> float:
+    return RETRY_SECONDS if tries < 200 else SLOW_RETRY_SECONDS
 
 
 async def _line_from(reader: asyncio.StreamReader) -> bytes:
@@ -122,6 +215,18 @@ async def _line_from(reader: asyncio.StreamReader) -> bytes:
 
 def _line(body: dict[str, Any]) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+
+
+def answer_from(raw: bytes) -> Answer:
+    """Raises ValueError when it is not one."""
+    body = json.loads(raw)
+    if not isinstance(body, dict):
+        raise ValueError("not an object")
+    item_id = body.get("item_id")
+    known = item_id if isinstance(item_id, int) and not isinstance(item_id, bool) else None
+    if body.get("ok") is True:
+        return Answer(True, item_id=known)
+    return Answer(False, str(body.get("error") or "the playout refused it")[:LONGEST_REASON])
 
 
 def playing_from(status: dict[str, Any]) -> Playing:
@@ -136,21 +241,39 @@ def playing_from(status: dict[str, Any]) -> Playing:
         next_item_ids=tuple(int(each) for each in status.get("next_item_ids") or ()),
         skipped=tuple((int(each["file_id"]), str(each["reason"])) for each in status.get("skipped") or ()),
         bitrate_kbps=float(status.get("bitrate_kbps") or 0.0),
+        slate=_text_or_none(status.get("slate")),
+        paused=bool(status.get("paused")),
+        input=_input(status.get("input")),
         destinations=tuple(_destination(each) for each in status.get("destinations") or ()),
     )
 
 
+def _input(body: dict[str, Any] | None) -> InputState | None:
+    if body is None:
+        return None
+    return InputState(
+        item_id=int(body["item_id"]),
+        state=str(body["state"]),
+        since=float(body["since"]),
+        reason=_text_or_none(body.get("reason")),
+    )
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def _destination(body: dict[str, Any]) -> DestinationState:
-    reason = body.get("reason")
     return DestinationState(
         id=int(body["id"]),
         state=str(body["state"]),
         since=float(body["since"]),
-        reason=None if reason is None else str(reason),
+        reason=_text_or_none(body.get("reason")),
         bytes_sent=int(body.get("bytes_sent") or 0),
         bitrate_kbps=float(body.get("bitrate_kbps") or 0.0),
         reconnects=int(body.get("reconnects") or 0),
         drops=int(body.get("drops") or 0),
+        lag_ms=int(body.get("lag_ms") or 0),
     )
 
 

@@ -6,16 +6,18 @@ import signal
 from dataclasses import replace
 from typing import Final
 
-from agent import media, runs
+from agent import media, runs, slates
 from agent.actions import AskNext, AskToStop, Forget, Signal
 from agent.events import Adopted, PlayoutExited, PlayoutStarted, PlayoutStatus
-from agent.state import FINISHED, STOPPED, Order, Run, Verdict
+from agent.state import FINISHED, STOPPED, Order, Playing, Run, Verdict
 from agent.turn import Turn
 from agent.validate import cache_key
 
 BACK_OFF: Final = (30.0, 60.0, 120.0)
 PROVEN_SECONDS: Final = 60.0
 """On air this long: what comes after is a new failure, not the same one again."""
+BAD_PLAN: Final = "plan: "
+"""How a playout's last words begin that could not read its plan."""
 TERM_AFTER: Final = 3.0
 KILL_AFTER: Final = 10.0
 RESUME_WITHIN: Final = 15.0
@@ -43,20 +45,25 @@ def status(turn: Turn, event: PlayoutStatus) -> None:
     if run is None or run.pid is None:
         return
     before, run = run.playing, turn.put(replace(run, playing=event.playing))
-    if _is_stranded(turn, run) and before != event.playing:
+    if before != event.playing and _is_stranded(turn, run, before):
         turn.note("warning", "the file on air ended with the agent before this one", run)
         turn.do(AskNext(run.run_id))
     if run.on_air_since is None and event.playing.reaches_somebody:
         turn.put(replace(run, on_air_since=turn.now))
         turn.note("info", "on air", run)
+    if event.playing.shows_an_item and event.playing.reaches_somebody and not run.aired:
+        turn.put(replace(turn.runs[run.stream_id], aired=True))
 
 
-def _is_stranded(turn: Turn, run: Run) -> bool:
-    """Waiting for more of a file that an earlier agent was preparing: it is made anew elsewhere."""
+def _is_stranded(turn: Turn, run: Run, before: Playing | None) -> bool:
+    """Waiting for more of a file that an earlier agent was preparing: it is made anew elsewhere. On the slate no
+    item is named any more, so the one before it counts.
+    """
     playing = run.playing
-    if not run.adopted or playing is None or playing.phase != "waiting" or playing.item_id is None:
+    if not run.adopted or playing is None or playing.paused or playing.phase not in ("waiting", "slate"):
         return False
-    keys = [cache_key(item) for item in run.config.video_files if item.item_id == playing.item_id]
+    item_id = before.item_id if playing.item_id is None and before is not None else playing.item_id
+    keys = [cache_key(item) for item in run.config.video_files if item.item_id == item_id and not item.live_url]
     return any(key not in turn.media or turn.media[key].status != "complete" for key in keys)
 
 
@@ -64,17 +71,28 @@ def exited(turn: Turn, event: PlayoutExited) -> None:
     run = _held(turn, event.stream_id, event.run_id)
     if run is None or event.pid != run.pid:
         return
-    proven = run.on_air_since is not None and turn.now - run.on_air_since >= PROVEN_SECONDS
+    on_air_s = None if run.on_air_since is None else turn.now - run.on_air_since
     run = turn.put(replace(run, spawning=False, pid=None, ticks=None, on_air_since=None, playing=None, adopted=False))
     if run.stopping_since is not None:
         runs.end(turn, run, run.verdict or STOPPED)
     elif event.reason == "finished":
         runs.end(turn, run, FINISHED)
-    elif proven:
-        turn.note("warning", "the playout died on air", run, error_type=_kind(event), will_retry=True)
-        runs.spawn(turn, turn.put(replace(run, failures=0, restarts=run.restarts + 1)), resume=True)
+    elif event.reason is not None and event.reason.startswith(BAD_PLAN):
+        # It is written the same again: another process would end the same way.
+        words = event.reason.removeprefix(BAD_PLAN)
+        runs.end(turn, run, Verdict(status="ERROR", message=f"the playout could not read its plan: {words}"))
+    elif on_air_s is not None and (on_air_s >= PROVEN_SECONDS or not run.hurried):
+        _hurry(turn, run, event, proven=on_air_s >= PROVEN_SECONDS)
     else:
         _back_off(turn, run, event)
+
+
+def _hurry(turn: Turn, run: Run, event: PlayoutExited, *, proven: bool) -> None:
+    """It died on air: viewers wait. Once; from then on it must stay up for a while before that is done again."""
+    turn.note("warning", "the playout died on air", run, error_type=_kind(event), will_retry=True)
+    failures = 0 if proven else run.failures
+    run = turn.put(replace(run, hurried=True, failures=failures, restarts=run.restarts + 1))
+    runs.spawn(turn, run, resume=True)
 
 
 def _back_off(turn: Turn, run: Run, event: PlayoutExited) -> None:
@@ -101,7 +119,7 @@ def _kind(event: PlayoutExited) -> str:
 
 def adopted(turn: Turn, event: Adopted) -> None:
     record = event.record
-    order = Order(config=record.config, said_at=record.said_at)
+    order = turn.order(record.config, record.said_at)
     held = turn.runs.get(order.config.id)
     if held is not None:
         _keep_newer(turn, held, order)
@@ -139,12 +157,15 @@ def _take_over(turn: Turn, order: Order, event: Adopted) -> None:
         spawned_at=turn.now,
         adopted=True,
         on_air_since=record.on_air_since,
+        aired=record.on_air_since is not None,
         failures=record.failures,
+        hurried=record.hurried,
         restarts=record.restarts,
         told="streaming" if record.on_air_since is not None else "",
     )
     turn.note("info", "a playout on air is adopted", turn.put(run))
     media.obtain(turn, run)
+    slates.obtain(turn, run)
     if record.stopping:
         runs.stop_run(turn, run, STOPPED)
 

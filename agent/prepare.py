@@ -50,6 +50,7 @@ class Contents:
     video_codec: str | None
     pixel_format: str | None
     audio_codec: str | None
+    duration_s: float | None = None
 
 
 def hinted(item: VideoFile) -> Contents | None:
@@ -77,7 +78,7 @@ def arguments(ffmpeg: str, recipe: Recipe, source: Path | None, output: Path) ->
     silent = recipe.audio == "silence"
     return [
         *[ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "warning", "-y"],
-        *_input(source),
+        *input_of(source),
         *(["-f", "lavfi", "-i", "anullsrc=r=44100:cl=stereo"] if silent else []),
         *["-map", "0:v:0", "-map", "1:a:0" if silent else "0:a:0"],
         *["-map_metadata", "-1", "-map_chapters", "-1"],
@@ -93,7 +94,7 @@ def picture_arguments(ffmpeg: str, still: Path, output: Path) -> list[str]:
     """One frame of a one-frame FLV as a JPEG, at most 480 pixels wide."""
     return [
         *[ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "warning", "-y", "-threads", "1"],
-        *_input(still),
+        *input_of(still),
         *["-map", "0:v:0", "-frames:v", "1", "-vf", "scale='min(480,iw)':-2", "-pix_fmt", "yuvj420p", "-q:v", "5"],
         *["-f", "image2", "-update", "1", f"file:{output}"],
     ]
@@ -106,10 +107,10 @@ def _fill(lead_s: float) -> list[str]:
 
 def probe_arguments(ffmpeg: str, source: Path) -> list[str]:
     """Lists the streams on standard error and ends (with an error, for there is no output)."""
-    return [ffmpeg, "-hide_banner", "-nostdin", *_input(source)]
+    return [ffmpeg, "-hide_banner", "-nostdin", *input_of(source)]
 
 
-def _input(source: Path | None) -> list[str]:
+def input_of(source: Path | None) -> list[str]:
     place = "pipe:0" if source is None else f"file:{source}"
     return [
         *["-thread_queue_size", "512"],
@@ -131,6 +132,7 @@ def _convert_video() -> list[str]:
 
 
 _VIDEO: Final = re.compile(r"Stream #0:\d+.*?: Video: (\w+)(?: \([^)]*\))*,? ?([a-z]+\d*[a-z0-9]*)?")
+_LENGTH: Final = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _SOUND: Final = re.compile(r"Stream #0:\d+.*?: Audio: (\w+)")
 
 
@@ -142,7 +144,12 @@ def read_probe(lines: list[str]) -> Contents:
         video_codec=video[1] if video else None,
         pixel_format=video[2] if video else None,
         audio_codec=sound[1] if sound else None,
+        duration_s=next((_seconds(m) for m in map(_LENGTH.search, lines) if m), None),
     )
+
+
+def _seconds(length: re.Match[str]) -> float:
+    return int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3])
 
 
 def moov_in_front(head: bytes) -> bool | None:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agent import shelf
 from agent.journal import Record
+from agent.profile import DEFAULT
 from agent.protocol import DestinationState, PushUrl, RunReport, SkippedItem, StreamConfig, VideoFile
-from agent.state import Media, Run
-from agent.validate import bad_destination, bad_file, cache_key
+from agent.state import Media, Run, Slate
+from agent.validate import bad_destination, cache_key
 
 ORDER_OF_STAGES: Final = (
     "",
@@ -29,6 +31,7 @@ WORDS: Final = {
 MIB: Final = 1024 * 1024
 
 Library = Mapping[str, Media]
+Shelf = Mapping[str, Slate]
 
 
 def phase_of(run: Run, media: Library) -> str:
@@ -38,17 +41,34 @@ def phase_of(run: Run, media: Library) -> str:
         return "backing_off"
     if run.on_air_since is not None:
         return "on_air"
-    found = [media[key] for key in run.files if key in media]
-    if any(each.playable for each in found):
+    if _has_something(run, media):
         return "starting"
+    found = [media[key] for key in run.files if key in media]
     return "preparing" if any(each.status == "preparing" for each in found) else "fetching"
+
+
+def _has_something(run: Run, media: Library) -> bool:
+    return run.order.has_live or _has_a_file(run, media)
+
+
+def _has_a_file(run: Run, media: Library) -> bool:
+    return any(key in media and media[key].playable for key in run.files)
+
+
+def words_for(stage: str, run: Run, media: Library) -> str | None:
+    """What is said of a stage that is reached or passed; None when nothing is."""
+    if stage == "file_ready" and not _has_a_file(run, media):
+        return None
+    if stage == "streaming" and run.playing is not None and run.playing.slate is not None:
+        return f"on air with the slate: {run.playing.slate}"
+    return WORDS.get(stage)
 
 
 def stage_of(run: Run, media: Library) -> str:
     """How far the start has come: one of ORDER_OF_STAGES."""
     if run.on_air_since is not None:
         return "streaming"
-    if not any(key in media and media[key].playable for key in run.files):
+    if not _has_something(run, media):
         return "downloading"
     return "ffmpeg_started" if run.playing else "ffmpeg_starting" if run.has_process else "file_ready"
 
@@ -89,6 +109,9 @@ def run_report(run: Run, media: Library) -> RunReport:
         on_air_since=run.on_air_since,
         restarts=run.restarts,
         skipped=_skipped(run, media),
+        slate=playing.slate if playing else None,
+        paused=playing.paused if playing else False,
+        input=playing.input if playing else None,
         destinations=_destinations(run),
     )
 
@@ -98,18 +121,18 @@ def _skipped(run: Run, media: Library) -> tuple[SkippedItem, ...]:
     by_file = dict(run.playing.skipped) if run.playing else {}
     found = []
     for item in run.config.video_files:
-        reason = failure(media, cache_key(item), item) or by_file.get(item.file_id)
+        reason = failure(run, media, item) or by_file.get(item.file_id)
         if reason:
             found.append(SkippedItem(item_id=item.item_id, reason=reason))
     return tuple(found)
 
 
-def failure(media: Library, key: str, item: VideoFile) -> str | None:
-    """Why a file does not play, in plain words; None when it does, or may yet."""
-    one = media.get(key)
+def failure(run: Run, media: Library, item: VideoFile) -> str | None:
+    """Why an item does not play, in plain words; None when it does, or may yet."""
+    one = media.get(cache_key(item))
     if one is not None and one.status == "failed":
         return one.reason
-    return bad_file(item)
+    return run.order.bad_items.get(item.item_id)
 
 
 def _destinations(run: Run) -> tuple[DestinationState, ...]:
@@ -128,6 +151,7 @@ def visible(run: Run, media: Library) -> tuple[Any, ...]:
     """What is worth a heartbeat of its own when it changes (counters and positions are not)."""
     report = run_report(run, media)
     states = tuple((each.id, each.state, each.reason) for each in report.destinations)
+    live = report.input and (report.input.item_id, report.input.state, report.input.reason)
     return (
         report.run_id,
         report.epoch,
@@ -135,12 +159,15 @@ def visible(run: Run, media: Library) -> tuple[Any, ...]:
         report.item_id,
         report.fingerprint,
         report.skipped,
+        report.slate,
+        report.paused,
+        live,
         states,
     )
 
 
-def plan_of(run: Run, media: Library) -> dict[str, Any]:
-    """The playout's plan.json."""
+def plan_of(run: Run, media: Library, slates: Shelf) -> dict[str, Any]:
+    """The playout's plan.json, but for the settings of this agent."""
     config = run.config
     return {
         "stream_id": config.id,
@@ -148,33 +175,37 @@ def plan_of(run: Run, media: Library) -> dict[str, Any]:
         "epoch": config.epoch,
         "loop": config.loop,
         "order": config.order,
-        "items": _plan_items(run, media),
-        "destinations": [
-            {"id": push.id, "name": push.name, "url": push.url, "key": push.key, "enabled": push.enabled}
-            for push in config.push_urls
-            if bad_destination(push) is None
-        ],
+        "slate": shelf.path_for(run.order, DEFAULT, slates),
+        "items": [_plan_item(run, item, media, slates) for item in config.video_files],
+        "destinations": [_plan_destination(push) for push in config.push_urls if bad_destination(push) is None],
     }
 
 
-def _plan_items(run: Run, media: Library) -> list[dict[str, Any]]:
-    items = []
-    for item in run.config.video_files:
-        key = cache_key(item)
-        one = media.get(key, Media())
-        items.append(
-            {
-                "item_id": item.item_id,
-                "file_id": item.file_id,
-                "title": item.title or item.filename,
-                "path": one.path,
-                "ready": one.playable,
-                "complete": one.status == "complete",
-                "duration_s": one.duration_s or item.duration_s,
-                "failed": failure(media, key, item),
-            }
-        )
-    return items
+def _plan_item(run: Run, item: VideoFile, media: Library, slates: Shelf) -> dict[str, Any]:
+    one = media.get(cache_key(item), Media())
+    return {
+        "item_id": item.item_id,
+        "file_id": item.file_id,
+        "title": item.title or item.filename,
+        "path": one.path,
+        "ready": one.playable or bool(item.live_url),
+        "complete": one.status == "complete",
+        "duration_s": one.duration_s or item.duration_s,
+        "failed": failure(run, media, item),
+        "slate": shelf.path_for(run.order, one.profile, slates),
+        "live_url": item.live_url or None,
+    }
+
+
+def _plan_destination(push: PushUrl) -> dict[str, Any]:
+    return {
+        "id": push.id,
+        "name": push.name,
+        "url": push.url,
+        "key": push.key,
+        "enabled": push.enabled,
+        "via": push.via,
+    }
 
 
 def record_of(run: Run) -> Record:
@@ -186,6 +217,7 @@ def record_of(run: Run) -> Record:
         stopping=run.stopping_since is not None,
         on_air_since=run.on_air_since,
         failures=run.failures,
+        hurried=run.hurried,
         restarts=run.restarts,
     )
 

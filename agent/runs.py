@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent import media, report
+from agent import media, report, slates
 from agent.actions import AskToStop, Poke, Spawn
 from agent.protocol import StartStream, StopStream, StreamConfig, UpdateStream
 from agent.state import REPLACED, STOPPED, Order, Run, Verdict
@@ -13,7 +13,7 @@ from agent.validate import why_not
 
 
 def start(turn: Turn, event: StartStream) -> None:
-    order = Order(config=event.config, said_at=event.timestamp)
+    order = turn.order(event.config, event.timestamp)
     held = turn.runs.get(event.config.id)
     if turn.leaving_since is not None:
         turn.note("warning", "start refused: this agent is shutting down", held)
@@ -67,6 +67,7 @@ def begin(turn: Turn, order: Order, *, resume: bool = False, restarts: int = 0, 
     turn.ended.pop(run.run_id, None)
     turn.note("info", "run begins", run)
     media.obtain(turn, turn.put(run))
+    slates.obtain(turn, run)
     fail_if_hopeless(turn, run.stream_id)
     if run.stream_id in turn.runs:
         spawn(turn, turn.runs[run.stream_id], resume=resume)
@@ -81,7 +82,7 @@ def _full(turn: Turn) -> str | None:
 
 def _change(turn: Turn, held: Run, order: Order) -> None:
     """The same run again: what differs is applied, and what is held is told once more."""
-    reason = why_not(order.config)
+    reason = why_not(order.config, on_air=True)
     if reason:
         turn.note("warning", f"update refused: {reason}", held)
         return
@@ -89,6 +90,7 @@ def _change(turn: Turn, held: Run, order: Order) -> None:
     run = turn.put(replace(held, order=order))
     media.let_go(turn, gone, keep=True)
     media.obtain(turn, run)
+    slates.obtain(turn, run)
     fail_if_hopeless(turn, run.stream_id)
     if run.on_air_since is not None:
         turn.tell_streaming(turn.runs[run.stream_id])
@@ -153,10 +155,11 @@ def end(turn: Turn, run: Run, verdict: Verdict) -> None:
 
 
 def fail_if_hopeless(turn: Turn, stream_id: int) -> None:
+    """A run that has nothing to play and never had. What was on air once stays there, with the slate."""
     run = turn.runs.get(stream_id)
-    if run is None or run.stopping_since is not None:
+    if run is None or run.stopping_since is not None or run.aired:
         return
-    reasons = [report.failure(turn.media, key, item) for key, item in run.files.items()]
-    if all(reasons):
+    reasons = [report.failure(run, turn.media, item) for item in run.config.video_files]
+    if reasons and all(reasons):
         words = "none of the files can be played" if len(reasons) > 1 else "the file cannot be played"
         stop_run(turn, run, Verdict(status="ERROR", message=f"{words}: {reasons[0]}"))

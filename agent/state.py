@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from agent.protocol import DestinationState, StreamConfig, VideoFile
-from agent.validate import cache_key
+from agent.profile import Profile
+from agent.protocol import DestinationState, InputState, Steered, StreamConfig, VideoFile
+from agent.validate import bad_item, cache_key
 
 ENDED_REMEMBERED: Final = 256
+STEERED_REMEMBERED: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +28,23 @@ class Media:
     reason: str = ""
     retry_at: float | None = None
     """Failed for now: when to try again. None: for good, until a command brings a new address."""
+    profile: Profile | None = None
+    """Known as soon as it is playable."""
 
     @property
     def playable(self) -> bool:
         return self.status in ("ready", "complete")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slate:
+    """One slate of one profile, known by its cache key."""
+
+    status: str = "making"
+    """making, ready or failed."""
+    path: str = ""
+    retry_at: float | None = None
+    """As of `Media`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +61,15 @@ class Playing:
     skipped: tuple[tuple[int, str], ...] = ()
     """(file_id, reason)"""
     bitrate_kbps: float = 0.0
+    slate: str | None = None
+    """Why the slate is on air."""
+    paused: bool = False
+    input: InputState | None = None
     destinations: tuple[DestinationState, ...] = ()
+
+    @property
+    def shows_an_item(self) -> bool:
+        return self.phase == "playing" and self.item_id is not None
 
     @property
     def reaches_somebody(self) -> bool:
@@ -59,14 +82,28 @@ class Order:
 
     config: StreamConfig
     said_at: float
+    reach_private: bool = False
+    """Live inputs may be at private addresses."""
 
     @cached_property
     def files(self) -> dict[str, VideoFile]:
-        """The distinct files of the playlist by cache key, in its order."""
+        """The distinct files of the playlist by cache key, in its order. A live input is none."""
         found: dict[str, VideoFile] = {}
         for item in self.config.video_files:
-            found.setdefault(cache_key(item), item)
+            if not item.live_url:
+                found.setdefault(cache_key(item), item)
         return found
+
+    @cached_property
+    def bad_items(self) -> dict[int, str]:
+        """By item id, why it never plays, in plain words."""
+        reasons = {item.item_id: bad_item(item, self.reach_private) for item in self.config.video_files}
+        return {item_id: reason for item_id, reason in reasons.items() if reason}
+
+    @cached_property
+    def has_live(self) -> bool:
+        """A live input that can be tried."""
+        return any(item.live_url and item.item_id not in self.bad_items for item in self.config.video_files)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -100,7 +137,11 @@ class Run:
     """Its playout was begun by an earlier agent."""
     on_air_since: float | None = None
     playing: Playing | None = None
+    aired: bool = False
+    """An item of its list has been on air: when nothing of it plays any more the slate does, and it goes on."""
     failures: int = 0
+    hurried: bool = False
+    """Its playout died on air and was replaced at once; the new one has not yet proven itself."""
     restarts: int = 0
     retry_at: float | None = None
     stopping_since: float | None = None
@@ -145,9 +186,13 @@ class State:
     vps_id: int
     max_streams: int | None = None
     on_exit: str = "handover"
+    reach_private: bool = False
     runs: Mapping[int, Run] = field(default_factory=dict)
     """By stream: never two of one stream."""
     media: Mapping[str, Media] = field(default_factory=dict)
+    slates: Mapping[str, Slate] = field(default_factory=dict)
+    steered: Mapping[str, Steered | None] = field(default_factory=dict)
+    """The latest orders by id and what came of them (None: not known yet): a command may come twice."""
     ended: Mapping[str, Ended] = field(default_factory=dict)
     """The latest runs that ended here, by run id: a late command cannot bring them back."""
     leaving_since: float | None = None

@@ -11,15 +11,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from agent import procfs
-from agent.events import Event, PlayoutExited, PlayoutStarted, PlayoutStatus
+from agent.actions import Steer
+from agent.events import Event, PlayoutExited, PlayoutStarted, PlayoutStatus, SteerAnswered
 from agent.journal import write_atomically
-from agent.playout_link import PlayoutLink
+from agent.playout_link import STEER_SECONDS, Answer, PlayoutLink
 
 PLAN: Final = "plan.json"
 EXIT: Final = "exit.json"
@@ -131,7 +132,18 @@ class Supervisor:
     def ask_next(self, run_id: str) -> None:
         playout = self._playouts.get(run_id)
         if playout is not None:
-            self._later(playout.link.next())
+            self._later(playout.link.order("next"))
+
+    def steer(self, order: Steer) -> None:
+        """Posts SteerAnswered, whatever comes of it."""
+        playout = self._playouts.get(order.run_id)
+        answer = playout.link.order(order.order, order.item_id, STEER_SECONDS) if playout else None
+        self._later(self._answer(order, answer))
+
+    async def _answer(self, order: Steer, coming: Awaitable[Answer] | None) -> None:
+        answer = await coming if coming else Answer(False, "nothing is on air at the moment")
+        told = (answer.ok, answer.error, answer.item_id)
+        self._post(SteerAnswered(order.stream_id, order.run_id, order.order_id, *told))
 
     async def _stop(self, playout: _Playout) -> None:
         # One that does not listen yet has nothing on air that it would have to close.

@@ -1,20 +1,22 @@
 """One turn of `decide`: a working copy of the state, and what follows from how it changed.
 
-Journal, plan, heartbeat, status and progress are not asked for by the handlers: they are the difference
+Journal, plan, heartbeat, status, progress and slates are not asked for by the handlers: they are the difference
 between the state before and after, so none can be forgotten.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from operator import is_not
 from typing import Final
 
-from agent import report
+from agent import report, shelf
 from agent.actions import (
     Action,
     Forget,
     Hold,
+    MakeSlate,
     Note,
     Poke,
     Publish,
@@ -23,8 +25,19 @@ from agent.actions import (
     Spawn,
     WritePlan,
 )
-from agent.protocol import StreamProgress, StreamStatus
-from agent.state import ENDED_REMEMBERED, Ended, Media, Order, Run, State, Verdict
+from agent.profile import DEFAULT
+from agent.protocol import Steered, StreamConfig, StreamProgress, StreamStatus
+from agent.state import (
+    ENDED_REMEMBERED,
+    STEERED_REMEMBERED,
+    Ended,
+    Media,
+    Order,
+    Run,
+    Slate,
+    State,
+    Verdict,
+)
 
 _LEVEL: Final = {"STOPPED": "info", "ERROR": "error"}
 
@@ -35,8 +48,11 @@ class Turn:
         self.now = now
         self.runs: dict[int, Run] = dict(state.runs)
         self.media: dict[str, Media] = dict(state.media)
+        self.slates: dict[str, Slate] = dict(state.slates)
+        self.steered: dict[str, Steered | None] = dict(state.steered)
         self.ended: dict[str, Ended] = dict(state.ended)
         self.leaving_since = state.leaving_since
+        self._same_files = True
         self._actions: list[Action] = []
 
     # ------------------------------------------------------------------------------------ for the handlers
@@ -49,6 +65,9 @@ class Turn:
         if run is not None:
             about = {"stream_id": run.stream_id, "run_id": run.run_id, "request_id": run.config.request_id or None}
         self.do(Note(level, text, **(about | more)))  # type: ignore[arg-type]
+
+    def order(self, config: StreamConfig, said_at: float) -> Order:
+        return Order(config=config, said_at=said_at, reach_private=self.before.reach_private)
 
     def put(self, run: Run) -> Run:
         self.runs[run.stream_id] = run
@@ -119,22 +138,30 @@ class Turn:
     def close(self) -> tuple[State, list[Action]]:
         first: list[Action] = []
         last: list[Action] = []
+        same_orders = self._same_orders()
+        if not (same_orders and self._files_are_same() and self.slates.keys() >= shelf.ALWAYS):
+            self._want_slates()
+        self._same_files = self._files_are_same()
         for stream_id in [*self.before.runs, *(each for each in self.runs if each not in self.before.runs)]:
             self._follow(self.before.runs.get(stream_id), self.runs.get(stream_id), first, last)
-        self._hold(first)
-        while len(self.ended) > ENDED_REMEMBERED:
-            del self.ended[next(iter(self.ended))]
+        if not same_orders or self.media != self.before.media:
+            self._hold(first)
+        for remembered, most in ((self.ended, ENDED_REMEMBERED), (self.steered, STEERED_REMEMBERED)):
+            while len(remembered) > most:
+                del remembered[next(iter(remembered))]
         state = replace(
             self.before,
             runs=self.runs,
             media=self.media,
+            slates=self.slates,
+            steered=self.steered,
             ended=self.ended,
             leaving_since=self.leaving_since,
         )
         return state, [*first, *self._actions, *last]
 
     def _follow(self, old: Run | None, new: Run | None, first: list[Action], last: list[Action]) -> None:
-        if old is new and self.media == self.before.media:
+        if old is new and self._same_files:
             return
         if old is not None and (new is None or new.run_id != old.run_id):
             # A successor's spawn waits for nothing here: the old run has no process any more.
@@ -150,10 +177,10 @@ class Turn:
         self._follow_progress(same, new)
 
     def _follow_plan(self, old: Run | None, new: Run, first: list[Action], last: list[Action]) -> None:
-        if old is not None and old.order is new.order and self.media == self.before.media:
+        if old is not None and old.order is new.order and self._same_files:
             return
-        plan = report.plan_of(new, self.media)
-        if old is None or report.plan_of(old, self.before.media) != plan:
+        plan = report.plan_of(new, self.media, self.slates)
+        if old is None or report.plan_of(old, self.before.media, self.before.slates) != plan:
             # Before a spawn the plan must lie there; otherwise after what the handlers asked for.
             starts = any(isinstance(each, Spawn) and each.run_id == new.run_id for each in self._actions)
             (first if starts else last).append(WritePlan(new.run_id, plan))
@@ -175,8 +202,8 @@ class Turn:
             return
         told = report.ORDER_OF_STAGES.index(new.told)
         for each in report.ORDER_OF_STAGES[told + 1 : report.ORDER_OF_STAGES.index(stage) + 1]:
-            if each in report.PERCENT:
-                self.progress(new, each, report.PERCENT[each], report.WORDS[each])
+            if words := report.words_for(each, new, self.media):
+                self.progress(new, each, report.PERCENT[each], words)
         if report.ORDER_OF_STAGES.index(stage) > told:
             self.put(replace(new, told=stage))
 
@@ -188,8 +215,31 @@ class Turn:
             self.progress(new, "downloading", percent, words)
             self.put(replace(new, told="downloading"))
 
-    def _hold(self, first: list[Action]) -> None:
+    def _files_are_same(self) -> bool:
+        return self.media == self.before.media and self.slates == self.before.slates
+
+    def _want_slates(self) -> None:
+        """Asks for those that are wanted and not on their way."""
+        wanted = {shelf.made_key(DEFAULT): shelf.Wanted(DEFAULT, None)}
+        for run in self.runs.values():
+            if run.stopping_since is None:
+                wanted |= shelf.wanted(run.order, self.media, self.slates)
+        for key, what in wanted.items():
+            if key not in self.slates and self.leaving_since is None:
+                self.slates[key] = Slate()
+                self.do(MakeSlate(key, what.profile, what.file))
+
+    def _same_orders(self) -> bool:
         orders = [run.order for run in self.runs.values()]
         before = [run.order for run in self.before.runs.values()]
-        if len(orders) != len(before) or any(map(is_not, orders, before)):
-            first.insert(0, Hold(frozenset(key for order in orders for key in order.files)))
+        return len(orders) == len(before) and not any(map(is_not, orders, before))
+
+    def _hold(self, first: list[Action]) -> None:
+        held = _held(self.runs, self.media)
+        if held != _held(self.before.runs, self.before.media):
+            first.insert(0, Hold(held))
+
+
+def _held(runs: Mapping[int, Run], media: Mapping[str, Media]) -> frozenset[str]:
+    orders = [run.order for run in runs.values()]
+    return frozenset(shelf.held(orders, media) | {key for order in orders for key in order.files})

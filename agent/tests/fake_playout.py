@@ -1,7 +1,7 @@
 """A playout of the poorest kind, for tests of who looks after it: speaks the control socket, pushes nothing.
 
-Its manners come from EZ_FAKE in RUN_DIR/manners: `deaf` ignores orders and SIGTERM, `dies` ends at once,
-`finishes` writes its exit.json and ends.
+Its manners come from RUN_DIR/manners: `deaf` ignores orders and SIGTERM, `mute` never answers an order but the stop,
+`dies` ends at once, `finishes` writes its exit.json and ends. Orders go down in RUN_DIR/orders as they come.
 """
 
 import json
@@ -16,11 +16,16 @@ from pathlib import Path
 def answer(run_dir: Path, order: dict, manners: str) -> dict:
     if order["order"] == "stop" and manners != "deaf":
         finish(run_dir, "stopped")
-    if order["order"] == "reload":
-        with (run_dir / "reloads").open("a") as file:
-            file.write("reload\n")
-    status = {"phase": "playing", "item_id": 1, "file_id": 1, "destinations": []}
-    return {"ok": manners != "deaf", "status": status}
+    if order["order"] == "watch":
+        status = {"phase": "playing", "item_id": 1, "file_id": 1, "destinations": []}
+        return {"ok": manners != "deaf", "status": status}
+    with (run_dir / "orders").open("a") as file:
+        file.write(f"{order['order']} {order.get('item_id', '')}".strip() + "\n")
+    if manners == "mute":
+        threading.Event().wait()
+    if order.get("item_id") == 404:
+        return {"ok": False, "error": "there is no such item in the list"}
+    return {"ok": manners != "deaf", "item_id": order.get("item_id")}
 
 
 def finish(run_dir: Path, reason: str) -> None:

@@ -317,6 +317,81 @@ def test_a_playout_that_dies_early_is_retried_with_longer_pauses_then_an_error(h
     assert not history.state.runs
 
 
+@pytest.mark.parametrize(
+    ("lives", "pauses"),
+    [
+        ([5], [0]),
+        ([61, 61, 61], [0, 0, 0]),
+        ([5, 5, 5, 5], [0, 30, 60, 120]),
+        ([5, 5, 61, 5, 5], [0, 30, 0, 30, 60]),
+        ([61, 5, 61, 5], [0, 30, 0, 30]),
+    ],
+)
+def test_a_playout_that_dies_on_air_is_back_at_once_unless_it_just_was(
+    history: History, lives: list[float], pauses: list[float]
+) -> None:
+    """By seconds on air before each death: seconds until the next process is ordered."""
+    history.on_air()
+    for life, pause in zip(lives, pauses, strict=True):
+        history.exited(None, after=life)
+        assert bool(history.of(actions.Spawn)) == (pause == 0)
+        if pause:
+            history.tick(pause - 1)
+            assert not history.of(actions.Spawn)
+            history.tick(1)
+        assert [each.resume for each in history.of(actions.Spawn)] == [True]
+        history.begun()
+        history.tell(events.PlayoutStatus("r1", playing()))
+    assert history.state.runs[1].restarts == len(lives)
+
+
+def test_a_playout_that_goes_on_dying_on_air_is_an_error_in_the_end(history: History) -> None:
+    history.on_air()
+    for pause in (0, 30, 60, 120):
+        history.exited(None, after=5)
+        history.tick(pause)
+        history.begun()
+        history.tell(events.PlayoutStatus("r1", playing()))
+    history.exited(None, after=5)
+    assert history.said()[-1][0] == "ERROR"
+    assert not history.state.runs
+
+
+def test_one_that_never_was_on_air_is_not_hurried(history: History) -> None:
+    history.start()
+    history.begun()
+    history.complete(1)
+    history.tell(events.PlayoutStatus("r1", playing(state="connecting", sent=0)))
+    history.exited(None, after=100)
+    assert not history.of(actions.Spawn)
+    assert history.state.runs[1].retry_at == history.now + 30
+
+
+@pytest.mark.parametrize("on_air", [True, False])
+def test_a_plan_that_cannot_be_read_is_an_error_at_once(history: History, on_air: bool) -> None:
+    if on_air:
+        history.on_air()
+    else:
+        history.start()
+        history.begun()
+    history.exited("plan: the plan's «items» is missing or of the wrong type")
+    words = "the playout could not read its plan: the plan's «items» is missing or of the wrong type"
+    assert history.said() == [("ERROR", "r1", words)]
+    assert not history.of(actions.Spawn)
+
+
+def test_the_next_agent_knows_that_a_playout_was_hurried(history: History) -> None:
+    history.on_air()
+    history.exited(None)
+    (remembered,) = history.of(actions.Remember)
+    assert remembered.record.hurried
+    after = History()
+    again = replace(remembered.record, pid=4000, ticks=1, on_air_since=after.now)
+    after.tell(events.Adopted(again, True, None, 1.0))
+    after.exited(None, after=5)
+    assert not after.of(actions.Spawn)
+
+
 def test_a_playout_that_dies_after_a_minute_on_air_is_resumed_at_once(history: History) -> None:
     history.on_air()
     for _ in range(6):
@@ -423,7 +498,7 @@ def test_update_of_what_is_not_held_starts_it(history: History) -> None:
 
 def test_an_update_that_makes_no_sense_changes_nothing(history: History) -> None:
     history.on_air()
-    history.update(config(video_files=()))
+    history.update(config(video_files=(item(1), item(1))))
     assert len(history.state.runs[1].config.video_files) == 2
     assert not history.of((actions.WritePlan, actions.AskToStop))
 

@@ -5,12 +5,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agent import actions, events
-from agent.protocol import StartStream, StopStream, StreamStatus
+from agent.profile import DEFAULT, Profile
+from agent.protocol import SlateFile, StartStream, Steered, SteerStream, StopStream, StreamStatus
 from agent.tests.histories import History, config, playing
 
 STREAMS = st.sampled_from([1, 2])
 RUNS = st.sampled_from(["a", "b", "c"])
 EPOCHS = st.sampled_from([1, 2])
+PROFILES = st.sampled_from([DEFAULT, Profile(640, 360, DEFAULT.fps, 48000, 1), None])
+SLATES = st.sampled_from(
+    [None, SlateFile(file_id=9, kind="picture", filename="s", download_url="https://f.example/s", size=10)]
+)
 
 
 class World(RuleBasedStateMachine):
@@ -26,6 +31,9 @@ class World(RuleBasedStateMachine):
         self.plans: set[str] = set()
         self.wanted: set[str] = set()
         self.ended: dict[str, int] = {}
+        self.slates: set[str] = set()
+        self.steered: list[actions.Steer] = []
+        self.orders = iter(range(10_000))
 
     def tell(self, event: events.Event, after: float = 0.0) -> None:
         before = self.history.state
@@ -39,9 +47,17 @@ class World(RuleBasedStateMachine):
             case actions.Forget(run_id):
                 del self.journals[run_id]
                 self.plans.discard(run_id)
-            case actions.WritePlan(run_id, _):
+            case actions.WritePlan(run_id, plan):
                 assert run_id in self.journals
                 self.plans.add(run_id)
+                shown = {plan["slate"], *(each["slate"] for each in plan["items"])} - {None}
+                assert shown <= {each.path for each in self.history.state.slates.values()}
+            case actions.MakeSlate(key, _, _):
+                assert key not in self.slates, "asked for once"
+                self.slates.add(key)
+            case actions.Steer(stream_id, run_id):
+                assert (stream_id, run_id) in self.alive.values(), "no order for what is not there"
+                self.steered.append(action)
             case actions.Spawn(stream_id, run_id, _):
                 assert run_id in self.journals, "journal before process"
                 assert run_id in self.plans, "plan before process"
@@ -53,6 +69,8 @@ class World(RuleBasedStateMachine):
             case actions.Abandon(key) | actions.Delete(key):
                 self.wanted.discard(key)
                 assert not any(key in run.files for run in self.history.state.runs.values())
+            case actions.Publish(Steered() as answer):
+                assert answer.order_id == self.asked
             case actions.Publish(StreamStatus() as status) | actions.Report(status):
                 self.note_end(status, before)
 
@@ -67,12 +85,16 @@ class World(RuleBasedStateMachine):
         stream=STREAMS,
         run=RUNS,
         epoch=EPOCHS,
-        items=st.integers(1, 3),
+        items=st.integers(0, 3),
         late=st.booleans(),
         keep=st.booleans(),
+        slate=SLATES,
     )
-    def start(self, stream: int, run: str, epoch: int, items: int, late: bool, keep: bool) -> None:
-        wanted = config(f"{run}{stream}", stream=stream, epoch=epoch, items=items, keep_files_after_stop=keep)
+    def start(
+        self, stream: int, run: str, epoch: int, items: int, late: bool, keep: bool, slate: SlateFile | None
+    ) -> None:
+        more = {"items": items, "keep_files_after_stop": keep, "slate": slate}
+        wanted = config(f"{run}{stream}", stream=stream, epoch=epoch, **more)
         said = self.history.now - (1000 if late else 0)
         self.tell(StartStream(config=wanted, timestamp=said), after=1)
 
@@ -110,17 +132,47 @@ class World(RuleBasedStateMachine):
             _, run_id = list(self.alive.values())[which % len(self.alive)]
             self.tell(events.PlayoutStatus(run_id, playing(state=state)))
 
-    @rule(which=st.integers(0, 5), how=st.sampled_from(["ready", "complete", "broken", "bad"]))
-    def a_file_comes_on(self, which: int, how: str) -> None:
+    @rule(stream=STREAMS, run=RUNS, again=st.booleans())
+    def somebody_steers(self, stream: int, run: str, again: bool) -> None:
+        self.asked = f"o{next(self.orders)}"
+        order = SteerStream(
+            stream_id=stream, run_id=f"{run}{stream}", order_id=self.asked, order="next", timestamp=self.history.now
+        )
+        before = len(self.steered)
+        self.tell(order)
+        if again:
+            self.tell(order)
+        assert len(self.steered) <= before + 1, "carried out once"
+
+    @rule(ok=st.booleans())
+    def an_order_is_answered(self, ok: bool) -> None:
+        if self.steered:
+            order = self.steered.pop(0)
+            self.asked = order.order_id
+            self.tell(events.SteerAnswered(order.stream_id, order.run_id, order.order_id, ok))
+
+    @rule(which=st.integers(0, 5), how=st.sampled_from(["ready", "broken", "bad", "evicted"]))
+    def a_slate_comes_on(self, which: int, how: str) -> None:
+        if how == "evicted":
+            there = sorted(self.history.state.slates.keys() - self.slates)
+            self.tell(events.MediaEvicted(there[which % len(there)] if there else "slate-none"))
+        elif self.slates:
+            key = sorted(self.slates)[which % len(self.slates)]
+            self.slates.discard(key)
+            ready = events.SlateReady(key, f"/c/{key}.flv")
+            self.tell(ready if how == "ready" else events.SlateFailed(key, how, how == "bad"))
+
+    @rule(which=st.integers(0, 5), how=st.sampled_from(["ready", "complete", "broken", "bad"]), profile=PROFILES)
+    def a_file_comes_on(self, which: int, how: str, profile: Profile | None) -> None:
         if not self.wanted:
             return
         key = sorted(self.wanted)[which % len(self.wanted)]
         if how == "ready":
-            self.tell(events.MediaReady(key, f"/c/{key}.flv"))
+            self.tell(events.MediaReady(key, f"/c/{key}.flv", profile))
             return
         self.wanted.discard(key)
         if how == "complete":
-            self.tell(events.MediaComplete(key, f"/c/{key}.flv", 4.0))
+            self.tell(events.MediaComplete(key, f"/c/{key}.flv", 4.0, (), profile))
         else:
             self.tell(events.MediaFailed(key, how, how == "bad"))
 
@@ -149,6 +201,11 @@ class World(RuleBasedStateMachine):
     @invariant()
     def every_file_wanted_is_known(self) -> None:
         assert self.wanted <= set(self.history.state.media)
+
+    @invariant()
+    def a_slate_that_is_being_made_is_on_its_way(self) -> None:
+        making = {key for key, one in self.history.state.slates.items() if one.status == "making"}
+        assert making == self.slates
 
     def teardown(self) -> None:
         """Told to stop everything, it comes to rest with nothing left."""

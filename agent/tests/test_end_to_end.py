@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +12,25 @@ import pytest
 import redis
 
 from agent import procfs
+from agent.flvscan import profile_at
+from agent.playout.plan import Plan, read_plan
 from agent.playout.tests.servers import NginxRtmp
+from agent.profile import DEFAULT
 from agent.protocol import (
+    DestinationTested,
     Heartbeat,
     Ping,
     Pong,
     PushUrl,
+    SlateFile,
     StartStream,
+    Steered,
+    SteerStream,
     StopStream,
     StreamConfig,
     StreamProgress,
     StreamStatus,
+    TestDestination,
     UpdateStream,
     VideoFile,
 )
@@ -155,6 +164,8 @@ def test_a_stream_goes_on_air_survives_its_agent_and_stops(
         assert [(run.run_id, run.phase) for run in beat.runs] == [("run-1", "on_air")]
         grows(two, f"{KEY}-2")
         assert agent.playouts() == [playout]
+        assert steer(ear, "jump", 2).ok
+        ear.wait_for(beat_with(item_id=2), since=heard)
         assert len(one.recordings_of(f"{KEY}-1")) == 1, "the connection was never dropped"
 
         began = time.monotonic()
@@ -164,8 +175,31 @@ def test_a_stream_goes_on_air_survives_its_agent_and_stops(
         wait_until(lambda: not agent.playouts(), what="no playout left")
         assert KEY not in agent.log_path.read_text()
         assert not list((agent.work_dir / "runs").iterdir())
-        assert not list((agent.work_dir / "cache").iterdir())
+        assert not videos(agent)
     print(f"cold start {cold:.2f} s")
+
+
+def videos(agent: AgentProcess) -> list[Path]:
+    """What is in the cache but for slates, which stay for the next run."""
+    return [path for path in (agent.work_dir / "cache").iterdir() if not path.name.startswith((".slate", "slate"))]
+
+
+def whole(agent: AgentProcess) -> int:
+    return sum(path.suffix == ".json" for path in videos(agent))
+
+
+def steer(ear: Ear, order: str, item_id: int | None = None, run: str = "run-1") -> Steered:
+    """What came of it, within the second that is promised."""
+    heard = len(ear.heard)
+    order_id = f"order-{heard}"
+    command = SteerStream(
+        stream_id=42, run_id=run, order_id=order_id, order=order, item_id=item_id, timestamp=time.time()
+    )
+    began = time.monotonic()
+    ear.command(VPS, command)
+    answer = ear.wait_for(lambda m: isinstance(m, Steered) and m.order_id == order_id, since=heard)
+    assert time.monotonic() - began < 1 * ROOM
+    return answer
 
 
 def start(ear: Ear, config: StreamConfig) -> None:
@@ -206,7 +240,7 @@ def test_a_stream_is_stopped_while_it_is_fetched(agent: AgentProcess, ear: Ear, 
         assert stop(ear).run_id == "run-1"
         assert time.monotonic() - began < 2 * ROOM
         wait_until(lambda: not agent.playouts(), what="no playout left")
-        wait_until(lambda: not list((agent.work_dir / "cache").iterdir()), what="nothing left in the cache")
+        wait_until(lambda: not videos(agent), what="no video left in the cache")
 
 
 def test_a_warm_start_is_quick_and_a_second_stream_needs_no_fetching(
@@ -215,7 +249,9 @@ def test_a_warm_start_is_quick_and_a_second_stream_needs_no_fetching(
     with NginxRtmp() as server:
         start(ear, config(files, server, keep_files_after_stop=True))
         ear.wait_for(live_at(1))
-        wait_until(lambda: len(list((agent.work_dir / "cache").glob("*.json"))) == 2, what="both files whole")
+        wait_until(
+            lambda: len([each for each in videos(agent) if each.suffix == ".json"]) == 2, what="both files whole"
+        )
         stop(ear, "run-1")
         asked = len(files.asked)
         heard = len(ear.heard)
@@ -267,13 +303,90 @@ def test_a_bad_file_is_passed_over_and_only_bad_ones_are_an_error(
         wait_until(lambda: not agent.playouts(), what="no playout left")
 
 
-def test_a_playout_that_is_killed_is_backed_off_from(agent: AgentProcess, ear: Ear, files: FileServer) -> None:
+def test_a_playout_that_is_killed_is_back_within_seconds_and_backed_off_from_when_it_goes_on(
+    agent: AgentProcess, ear: Ear, files: FileServer
+) -> None:
     with NginxRtmp() as server:
         start(ear, config(files, server))
         ear.wait_for(live_at(1))
+        ear.wait_for(beat_with(item_id=2))
+        (playout,) = agent.playouts()
+        heard, before = len(ear.heard), set(server.recordings_of(f"{KEY}-1"))
+        os.kill(playout, signal.SIGKILL)
+        began = time.monotonic()
+
+        def received() -> int:
+            return sum(path.stat().st_size for path in set(server.recordings_of(f"{KEY}-1")) - before)
+
+        wait_until(lambda: received() > 10_000, what="media again", limit_s=2)
+        print(f"media again {time.monotonic() - began:.2f} s after the kill")
+        back = ear.wait_for(beat_with(phase="on_air", restarts=1), since=heard)
+        assert back.runs[0].item_id == 2, "where it was"
+        ear.wait_for(lambda m: streaming(m) and m.run.restarts == 1, since=heard)
         os.kill(agent.playouts()[0], signal.SIGKILL)
         ear.wait_for(beat_with(phase="backing_off"), 2.0)
+        assert steer(ear, "next").message == "nothing is on air at the moment"
         assert stop(ear).message == "stopped"
+
+
+def test_what_is_on_air_is_steered(agent: AgentProcess, ear: Ear, files: FileServer) -> None:
+    with NginxRtmp() as server:
+        assert steer(ear, "next").message == "this stream is not held here"
+        only = (video(files, 1, "/a.mp4"),)
+        start(ear, config(files, server, video_files=only))
+        ear.wait_for(live_at(1))
+        assert steer(ear, "next", run="run-0").message == "another run of this stream is held here"
+        assert steer(ear, "jump", 2).message == "there is no such item in the list"
+        heard = len(ear.heard)
+        wanted = config(files, server, video_files=(*only, video(files, 2, "/b.mp4")))
+        ear.command(VPS, UpdateStream(config=wanted, timestamp=time.time()))
+        wait_until(
+            lambda: len([each for each in videos(agent) if each.suffix == ".json"]) == 2, what="both files whole"
+        )
+        assert steer(ear, "jump", 2).ok
+        ear.wait_for(beat_with(item_id=2), since=heard)
+        assert len(server.recordings_of(f"{KEY}-1")) == 1, "one connection"
+        stop(ear)
+
+
+def picture(directory: Path) -> Path:
+    path = directory / "own.png"
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "color=red:size=64x64", "-frames:v", "1", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def test_a_destination_that_cannot_be_is_said_at_once(agent: AgentProcess, ear: Ear) -> None:
+    ear.command(VPS, TestDestination(test_id="t1", url="http://place.example/live", key=KEY, timestamp=time.time()))
+    told = ear.wait_for(lambda m: isinstance(m, DestinationTested))
+    assert (told.test_id, told.state) == ("t1", "failed")
+    assert "rtmp://" in told.message
+
+
+def test_slates_are_in_the_plan_as_soon_as_they_are_made(
+    agent: AgentProcess, ear: Ear, files: FileServer, tmp_path: Path
+) -> None:
+    with NginxRtmp() as server:
+        start(ear, config(files, server))
+        ear.wait_for(live_at(1))
+
+        def plan() -> Plan:
+            return read_plan(agent.work_dir / "runs" / "run-1" / "plan.json")
+
+        wait_until(lambda: plan().slate and all(each.slate for each in plan().items), what="slates")
+        (shown,) = {each.slate for each in plan().items}
+        assert profile_at(Path(shown)) == profile_at(Path(plan().items[0].path)), "as what is on air looks"
+        assert profile_at(Path(plan().slate or "")) == DEFAULT
+        assert plan().ffmpeg == "ffmpeg"
+
+        files.files["/own.png"] = (own := picture(tmp_path)).read_bytes()
+        place = files.url("/own.png")
+        slate = SlateFile(file_id=9, kind="picture", filename="own.png", download_url=place, size=own.stat().st_size)
+        ear.command(VPS, UpdateStream(config=config(files, server, slate=slate), timestamp=time.time()))
+        wait_until(lambda: all("picture" in (each.slate or "") for each in [plan(), *plan().items]), what="the own one")
+        assert profile_at(Path(plan().items[0].slate or "")) == profile_at(Path(shown))
+        stop(ear)
+        assert Path(shown).exists(), "for the next run"
 
 
 def test_an_outage_of_redis_disturbs_nothing_on_air(
@@ -345,7 +458,7 @@ def test_a_killed_agent_leaves_no_ffmpeg_behind(
     redis_server: RedisServer, files: FileServer, tmp_path: Path, ear: Ear
 ) -> None:
     slow = tmp_path / "slow-ffmpeg"
-    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    slow.write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/pids\nexec sleep 600\n")
     slow.chmod(0o755)
     agent = AgentProcess(redis_server.url, tmp_path / "work", files.host, VPS, EZSTREAM_FFMPEG=str(slow))
     agent.start()
@@ -353,13 +466,17 @@ def test_a_killed_agent_leaves_no_ffmpeg_behind(
         ear.wait_for(lambda m: isinstance(m, Heartbeat))
         with NginxRtmp() as server:
             start(ear, config(files, server, video_files=(video(files, 1, "/a.mp4"),)))
-            wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), what="FFmpeg")
-            pid = int((tmp_path / "pid").read_text())
-            assert os.getpriority(os.PRIO_PROCESS, pid) > 0, "behind everything else"
+            wait_until(lambda: len(pids_in(tmp_path / "pids")) >= 2, what="FFmpeg for the slate and for the file")
+            pids = pids_in(tmp_path / "pids")
+            assert all(os.getpriority(os.PRIO_PROCESS, pid) > 0 for pid in pids), "behind everything else"
             agent.end(signal.SIGKILL)
-            wait_until(lambda: procfs.start_ticks(pid) is None, what="FFmpeg gone")
+            wait_until(lambda: all(procfs.start_ticks(pid) is None for pid in pids), what="FFmpeg gone")
     finally:
         agent.clear_away()
+
+
+def pids_in(path: Path) -> list[int]:
+    return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def test_two_agents_do_not_share_a_directory(agent: AgentProcess, redis_server: RedisServer, files: FileServer) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import subprocess
+import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from agent.downloads import Trust
 from agent.events import Event, MediaComplete, MediaFailed, MediaReady
 from agent.ffmpeg import Ffmpeg
 from agent.obtain import Obtainer
+from agent.profile import Profile
 from agent.protocol import VideoFile
 from agent.tests.clips import X264, make
 from agent.tests.servers import FileServer, file_server
@@ -216,8 +219,7 @@ def test_a_big_file_is_ready_long_before_it_is_here(clips: Path, tmp_path: Path)
     clip = make(clips / "big.mp4", seconds=12, video=(*X264[:-4], "-pix_fmt", "yuv420p", "-g", "25", "-b:v", "4M"))
     body = clip.read_bytes()
     assert len(body) > 2 * 1024 * 1024
-    hints = {"video_codec": "h264", "pixel_format": "yuv420p", "audio_codec": "aac"}
-    events = obtain(body, tmp_path, hints, rate=len(body) / 3)
+    events = obtain(body, tmp_path, HINTS, rate=len(body) / 3)
     kinds = [type(each).__name__ for each in events]
     ready = kinds.index("MediaReady")
     arrived = [each.done for each in events[:ready] if hasattr(each, "done")]
@@ -225,7 +227,101 @@ def test_a_big_file_is_ready_long_before_it_is_here(clips: Path, tmp_path: Path)
     assert isinstance(events[-1], MediaComplete)
     (told,) = [each for each in events if isinstance(each, MediaReady)]
     assert told.path == events[-1].path
+    assert told.profile == events[-1].profile == Profile(320, 180, Fraction(25), 44100, 2)
     assert len(packets(probe(told.path), "video")) == 300
+
+
+HINTS = {"video_codec": "h264", "pixel_format": "yuv420p", "audio_codec": "aac"}
+
+
+def heavy(path: Path, kbps: int, seconds: float) -> bytes:
+    """A film whose every second weighs the same, whatever is in it."""
+    rate = ("-b:v", f"{kbps}k", "-minrate", f"{kbps}k", "-maxrate", f"{kbps}k", "-bufsize", f"{kbps}k")
+    filled = ("-x264-params", "nal-hrd=cbr:filler=1")
+    return make(path, seconds=seconds, video=(*X264, *rate, *filled)).read_bytes()
+
+
+async def _until_it_plays(body: bytes, rate: float, tmp_path: Path) -> float:
+    """Seconds until the first moments of a file play that comes in at `rate` bytes a second; the rest never does."""
+    with file_server() as server:
+        server.files["/x.mp4"] = body
+        server.bytes_per_second = rate
+        ready = asyncio.Event()
+        cache = Cache(tmp_path / "cache", 1 << 40)
+        cache.open(0)
+        trust = Trust(frozenset({server.host}), frozenset({server.host}))
+        post = lambda event: ready.set() if isinstance(event, MediaReady) else None  # noqa: E731
+        obtainer = Obtainer(cache, trust, Ffmpeg("ffmpeg"), post)
+        item = VideoFile(
+            item_id=1, file_id=1, filename="x.mp4", size=len(body), download_url=server.url("/x.mp4"), **HINTS
+        )
+        began = time.monotonic()
+        obtainer.obtain("1-1", item, urgent=True)
+        await asyncio.wait_for(ready.wait(), 20)
+        took = time.monotonic() - began
+        await obtainer.close()
+        return took
+
+
+@pytest.mark.parametrize(("kbps", "seconds"), [(20_000, 26), (4000, 130)])
+def test_a_first_file_of_any_size_plays_within_seconds_of_its_first_byte(
+    tmp_path: Path, kbps: int, seconds: int
+) -> None:
+    """Over a line that carries it no faster than it plays."""
+    body = heavy(tmp_path / "film.mp4", kbps, seconds)
+    assert len(body) > 60_000_000
+    took = asyncio.run(_until_it_plays(body, len(body) / seconds, tmp_path))
+    print(f"{len(body) >> 20} MiB at {kbps} kbit/s: plays after {took:.2f} s")
+    assert took < 5
+
+
+def test_late_sound_is_filled_up_while_the_file_arrives(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.mp4"
+    late = tmp_path / "late.mp4"
+    whole.write_bytes(heavy(whole, 4000, 20))
+    command = ["ffmpeg", "-v", "error", "-y", "-i", str(whole), "-itsoffset", "1.2", "-i", str(whole)]
+    command += ["-map", "0:v", "-map", "1:a", "-c", "copy", "-t", "20", "-movflags", "+faststart", str(late)]
+    subprocess.run(command, check=True)
+    body = late.read_bytes()
+    events = obtain(body, tmp_path, HINTS, rate=len(body) / 6)
+    ready = next(at for at, each in enumerate(events) if isinstance(each, MediaReady))
+    arrived = [each.done for each in events[:ready] if hasattr(each, "done")]
+    assert max(arrived) < len(body) * 0.8, "long before it was here"
+    last = events[-1]
+    assert isinstance(last, MediaComplete)
+    found = probe(last.path)
+    assert abs(span(found, "audio")[0] - span(found, "video")[0]) < 0.15
+
+
+async def _both(server: FileServer, sizes: dict[str, int], tmp_path: Path) -> list[Event]:
+    events: list[Event] = []
+    cache = Cache(tmp_path / "cache", 1 << 40)
+    cache.open(0)
+    trust = Trust(frozenset({server.host}), frozenset({server.host}))
+    obtainer = Obtainer(cache, trust, Ffmpeg("ffmpeg"), events.append)
+    for number, (path, size) in enumerate(sizes.items(), 1):
+        url = server.url(path)
+        known = VideoFile(item_id=number, file_id=number, filename=path, size=size, download_url=url, **HINTS)
+        obtainer.obtain(path.strip("/"), known, urgent=number == 1)
+    async with asyncio.timeout(40):
+        while sum(isinstance(each, MediaComplete) for each in events) < len(sizes):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await obtainer.close()
+    return events
+
+
+def test_what_can_wait_leaves_the_line_to_what_is_waited_for(clips: Path, tmp_path: Path) -> None:
+    with file_server() as server:
+        server.files["/first.mp4"] = heavy(clips / "first.mp4", 4000, 8)
+        server.files["/second.mp4"] = heavy(clips / "second.mp4", 4000, 8)
+        server.bytes_per_second = len(server.files["/first.mp4"]) / 4
+        sizes = {path: len(body) for path, body in server.files.items()}
+        events = asyncio.run(_both(server, sizes, tmp_path))
+    ready = next(at for at, each in enumerate(events) if isinstance(each, MediaReady))
+    assert {each.key for each in events[: ready + 1]} == {"first.mp4"}
+    second = next(at for at, each in enumerate(events) if each.key == "second.mp4")
+    whole = next(at for at, each in enumerate(events) if isinstance(each, MediaComplete))
+    assert second < whole, "but no longer than until it plays"
 
 
 def test_its_index_at_the_end_is_waited_for(clips: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -13,7 +14,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from agent import procfs
-from agent.events import Event, PlayoutExited, PlayoutStarted, PlayoutStatus
+from agent.actions import Steer
+from agent.events import Event, PlayoutExited, PlayoutStarted, PlayoutStatus, SteerAnswered
 from agent.supervisor import Supervisor
 from lab.processes import ROOM
 
@@ -25,6 +27,7 @@ class Scene:
         self.events: list[Event] = []
         self.supervisor = Supervisor(tmp_path, self.events.append, command)
         self.children: list[subprocess.Popen[bytes]] = []
+        self.numbers = itertools.count(1)
         self.run_dir = tmp_path / "r1"
         self.run_dir.mkdir(exist_ok=True)
         if manners:
@@ -45,6 +48,19 @@ class Scene:
     def spawn(self, *, resume: bool = False) -> None:
         self.supervisor.spawn(1, "r1", resume=resume)
         self.children += [each.child for each in self.supervisor._playouts.values() if each.child]
+
+    def steer(self, order: str, item_id: int | None = None) -> str:
+        order_id = f"o{next(self.numbers)}"
+        self.supervisor.steer(Steer(1, "r1", order_id, order, item_id))
+        return order_id
+
+    async def answer_to(self, order_id: str) -> SteerAnswered:
+        await self.until(lambda: any(each.order_id == order_id for each in self.of(SteerAnswered)))
+        return next(each for each in self.of(SteerAnswered) if each.order_id == order_id)
+
+    def orders(self) -> list[str]:
+        path = self.run_dir / "orders"
+        return path.read_text().splitlines() if path.exists() else []
 
     async def begin(self, *, resume: bool = False) -> int:
         self.spawn(resume=resume)
@@ -153,11 +169,66 @@ def test_a_plan_is_told_also_when_it_was_written_before_anybody_listened(tmp_pat
             assert (it.run_dir / "plan.json").stat().st_mode & 0o777 == 0o600
             it.spawn()
             it.supervisor.write_plan("r1", {"items": [1]})
-            reloads = it.run_dir / "reloads"
+            reloads = it.run_dir / "orders"
             await it.until(reloads.exists)
             before = reloads.stat().st_size
             it.supervisor.write_plan("r1", {"items": [2]})
             await it.until(lambda: reloads.stat().st_size > before)
+
+    asyncio.run(run())
+
+
+def test_orders_and_plans_are_carried_out_in_the_order_they_came(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with scene(tmp_path) as it:
+            await it.begin()
+            await it.until(it.orders)
+            it.supervisor.write_plan("r1", {"items": [3]})
+            first = it.steer("play_next", 3)
+            it.supervisor.write_plan("r1", {"items": [2, 3]})
+            it.supervisor.write_plan("r1", {"items": [2, 3, 4]})
+            last = it.steer("jump", 404)
+            assert await it.answer_to(first) == SteerAnswered(1, "r1", first, True, "", 3)
+            words = "there is no such item in the list"
+            assert await it.answer_to(last) == SteerAnswered(1, "r1", last, False, words, None)
+            assert it.orders()[-4:] == ["reload", "play_next 3", "reload", "jump 404"]
+
+    asyncio.run(run())
+
+
+def test_an_order_given_before_the_playout_listens_reaches_it_after_its_plan(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with scene(tmp_path) as it:
+            it.spawn()
+            it.supervisor.write_plan("r1", {"items": [3]})
+            order = it.steer("play_next", 3)
+            await it.answer_to(order)
+            await it.until(it.orders)
+            assert it.orders()[0] == "reload"
+
+    asyncio.run(run())
+
+
+def test_a_playout_that_does_not_answer_is_said_within_a_second_and_can_still_be_stopped(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with scene(tmp_path, manners="mute") as it:
+            await it.begin()
+            began = time.monotonic()
+            answers = [await it.answer_to(order) for order in [it.steer("next"), it.steer("pause")]]
+            assert time.monotonic() - began < 1 * ROOM
+            assert [(each.ok, each.message) for each in answers] == [(False, "the playout did not answer")] * 2
+            assert not {"next", "pause"} & set(it.orders()), "nobody waits for them any more"
+            it.supervisor.ask_to_stop("r1")
+            await it.until(lambda: it.of(PlayoutExited), 2.0)
+
+    asyncio.run(run())
+
+
+def test_an_order_for_nobody_is_answered(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with scene(tmp_path) as it:
+            answer = await it.answer_to(it.steer("next"))
+            assert (answer.ok, answer.message) == (False, "nothing is on air at the moment")
 
     asyncio.run(run())
 
@@ -172,6 +243,7 @@ def test_a_playout_outlives_its_supervisor_and_is_adopted(tmp_path: Path) -> Non
             assert not second.supervisor.adopt(1, "r1", pid, ticks + 1), "another process of that number"
             assert second.supervisor.adopt(1, "r1", pid, ticks)
             await second.until(lambda: second.of(PlayoutStatus))
+            assert (await second.answer_to(second.steer("jump", 2))).item_id == 2
             second.supervisor.ask_to_stop("r1")
             await second.until(lambda: second.of(PlayoutExited), 2.0)
             assert second.of(PlayoutExited) == [PlayoutExited(1, "r1", pid, "stopped")]
