@@ -19,8 +19,8 @@ from django.db import DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from agent.protocol import UP_PATTERNS, ProtocolError, UpMessage, decode_up
-from fleet import pinging
+from agent.protocol import UP_PATTERNS, DestinationTested, ProtocolError, Steered, UpMessage, decode_up
+from fleet import answers, pinging
 from kit.alive import say_alive
 from streams import progress
 from streams.converge import Sweep
@@ -98,15 +98,26 @@ class Listener:
                     self._sweep.listening_since = timezone.now()
                     self.subscribed.set()
                 elif message["type"] == "pmessage":
-                    self._take(message)
+                    await self._take(message)
 
-    def _take(self, raw: dict[str, Any]) -> None:
+    async def _take(self, raw: dict[str, Any]) -> None:
+        message = self._decoded(raw)
+        if isinstance(message, Steered | DestinationTested):
+            # Somebody waits for it at this moment: it goes past the queue, and needs no database.
+            known = await asyncio.to_thread(answers.forward, message)
+            self.inbox.counts["answers" if known else "malformed"] += 1
+        elif message is not None:
+            self._put(message)
+
+    def _decoded(self, raw: dict[str, Any]) -> UpMessage | None:
         try:
-            message = decode_up(raw["channel"].decode(errors="replace"), raw["data"])
+            return decode_up(raw["channel"].decode(errors="replace"), raw["data"])
         except ProtocolError as error:
             self.inbox.counts["malformed"] += 1
             log.warning("listener.malformed", channel=raw["channel"].decode(errors="replace")[:60], error=str(error))
-            return
+            return None
+
+    def _put(self, message: UpMessage) -> None:
         if self._queue.full():
             self._queue.get_nowait()
             self.inbox.counts["dropped"] += 1

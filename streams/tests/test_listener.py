@@ -16,7 +16,8 @@ from django.core.management import call_command
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisGone
 
-from agent.protocol import encode, status_channel, vps_channel
+from agent.protocol import Steered, encode, status_channel, vps_channel
+from fleet import answers
 from lab.processes import wait_until
 from lab.valkey import Valkey
 from streams import progress
@@ -229,3 +230,20 @@ def test_sigterm_ends_the_command():
 def subscribers(client):
     """Ids of the connections that listen to a pattern."""
     return {each["id"] for each in client.client_list(_type="pubsub") if int(each["psub"])}
+
+
+async def test_an_answer_goes_past_a_database_that_is_slow(monkeypatch):
+    run, vps = await starting_on_a_vps()
+    entered, go_on = threading.Event(), threading.Event()
+    async with listening() as listener:
+        monkeypatch.setattr(listener.inbox, "apply", lambda *_args: entered.set() or (go_on.wait(LIMIT_S) and {}))
+        await publish(status_channel(vps.pk), encode(build.status(run, "STREAMING")))
+        await asyncio.to_thread(entered.wait, LIMIT_S)
+        asked = answers.new_id()
+        about = {"stream_id": run.stream_id, "run_id": str(run.pk), "order_id": asked}
+        said = Steered(vps_id=vps.pk, timestamp=1.0, ok=True, item_id=5, **about)
+        await publish(vps_channel(vps.pk), encode(said))
+        found = await asyncio.to_thread(answers.wait, asked, LIMIT_S, vps_id=vps.pk)
+        assert not go_on.is_set()
+        go_on.set()
+    assert found["item_id"] == 5
