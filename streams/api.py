@@ -10,6 +10,7 @@ from django.utils import timezone
 from ninja import Router, Schema
 
 from streams import access, actions, snapshot
+from streams.airing import DestinationView
 from streams.models import Progress, Stream
 
 router = Router(tags=["streams"])
@@ -121,7 +122,7 @@ def _out(shown: snapshot.Snapshot) -> dict[str, Any]:
     }
 
 
-def _destination(view: snapshot.DestinationView) -> dict[str, Any]:
+def _destination(view: DestinationView) -> dict[str, Any]:
     return {
         "id": view.output_id,
         "name": view.name,
