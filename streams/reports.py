@@ -49,6 +49,25 @@ def _write_locked(run: Run, report: RunReport, said_at: float, now: datetime) ->
     Run.objects.filter(pk=run.pk).update(**_columns(report, left, now))
 
 
+@transaction.atomic
+def steered(run: Run, order: str, on_air: PlaylistItem | None, item_id: int | None) -> None:
+    """What an agent answered to an order is its newest word, moments before its report: pages show it at once.
+
+    `on_air`: the item that is on air now, None for the slate; `item_id`: what the order was about.
+    """
+    locked = Run.objects.select_for_update().get(pk=run.pk)
+    report = dict(locked.report or {})
+    if order == "play_next":
+        report["next_item_ids"] = [item_id, *report.get("next_item_ids", ())][:3]
+    elif on_air is not None:
+        report |= {"slate": None, "paused": False}
+        if order != "resume" or report.get("item_id") != on_air.pk:
+            report |= {"item_id": on_air.pk, "position_s": 0.0, "duration_s": on_air.file and on_air.file.duration_s}
+    elif order == "pause":
+        report |= {"slate": report.get("slate") or _("paused"), "paused": True}
+    Run.objects.filter(pk=run.pk).update(report=report)
+
+
 def _memory(run: Run) -> Memory:
     return dict((run.report or {}).get("memory") or {})
 

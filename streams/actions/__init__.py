@@ -4,6 +4,14 @@ They raise `streams.errors.Refused` with words for the user and have changed not
 (actors, commands, pokes) leaves after the commit.
 """
 
+from streams.actions.arranging import (
+    add_output,
+    move_item,
+    remove_item,
+    remove_output,
+    replace_playlist,
+    set_playing,
+)
 from streams.actions.destinations import (
     delete_destination,
     reveal_key,
@@ -12,17 +20,27 @@ from streams.actions.destinations import (
 )
 from streams.actions.editing import create, delete, duplicate, edit
 from streams.actions.running import force_stop, start, stop
+from streams.actions.steering import Outcome, insert_next, steer
 
 __all__ = [
+    "Outcome",
+    "add_output",
     "create",
     "delete",
     "delete_destination",
     "duplicate",
     "edit",
     "force_stop",
+    "insert_next",
+    "move_item",
+    "remove_item",
+    "remove_output",
+    "replace_playlist",
     "reveal_key",
     "save_destination",
     "set_output_enabled",
+    "set_playing",
     "start",
+    "steer",
     "stop",
 ]
