@@ -18,6 +18,7 @@ from streams import converge, lifecycle, progress, reports
 from streams.errors import WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status
+from streams.samples import Sampler
 
 log = structlog.get_logger(__name__)
 WRITE_EVERY: Final = timedelta(seconds=1)
@@ -30,6 +31,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.sampler = Sampler()
         self._written: dict[str, tuple[datetime, tuple[Any, ...]]] = {}
 
     def apply(self, messages: Iterable[UpMessage], now: datetime) -> progress.Pokes:
@@ -117,6 +119,7 @@ class Inbox:
             if run is None or run.vps_id != heartbeat.vps_id or run.epoch != report.epoch:
                 continue
             self._report(run, report, heartbeat.timestamp, now)
+            self.sampler.take(report, now)
             if report.phase == "on_air" and run.stream.run_id == run.pk:
                 self._live(run, now)
         converge.converge(heartbeat.vps_id, heartbeat.runs, now)
@@ -139,6 +142,7 @@ class Inbox:
 
     def forget(self, before: datetime) -> None:
         """Drops what is remembered of runs not heard of since."""
+        self.sampler.forget(before)
         self._written = {run_id: row for run_id, row in self._written.items() if row[0] >= before}
 
 

@@ -90,10 +90,13 @@ def add_output(stream: Stream, destination_id: int, actor: User | None, *, enabl
 
 
 @transaction.atomic
-def remove_output(output: StreamDestination, actor: User | None) -> None:
+def remove_output(stream: Stream, output_id: int, actor: User | None) -> None:
     """Out of this stream; the destination itself stays saved."""
-    current = _locked(output.stream)
-    current.outputs.filter(pk=output.pk).delete()
+    current = _locked(stream)
+    output = current.outputs.filter(pk=output_id).first()
+    if output is None:
+        raise Gone(_("That destination is not part of this stream any more."))
+    output.delete()
     if not current.state.is_resting and not rules.enabled_destinations(current):
         raise NotReady(_("This is the last destination that is on. Stop the stream instead."))
     _changed(current, actor, "remove destination", destination=output.destination_id)

@@ -43,6 +43,16 @@ def bitrate(kbps: float | None) -> str:
 
 
 @register.filter
+def lag(milliseconds: float | None) -> str:
+    """How much of a stream waits: 20 ms, 1.4 s."""
+    if milliseconds is None:
+        return "–"
+    if milliseconds >= 1000:
+        return _("%(s).1f s") % {"s": milliseconds / 1000}
+    return _("%(ms)d ms") % {"ms": milliseconds}
+
+
+@register.filter
 def lasting(seconds: float) -> str:
     """How long, as people say it: 23 s, 4 min 5 s."""
     return telling.lasting(seconds)
