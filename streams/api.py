@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Router, Schema
+from ninja import Field, Router, Schema
 
 from streams import access, actions, snapshot
 from streams.actions import Outcome
@@ -69,9 +69,12 @@ class StreamsOut(Schema):
     count: int
 
 
+Id = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class SteerIn(Schema):
     order: Literal["next", "previous", "jump", "play_next", "pause", "resume"]
-    item_id: int | None = None
+    item_id: Id | None = None
     """The item of the playlist, for `jump` and `play_next`."""
 
 
@@ -84,11 +87,11 @@ class SteerOut(Schema):
 
 
 class PlaylistIn(Schema):
-    file_ids: list[int]
+    file_ids: list[Id]
 
 
 class InsertIn(Schema):
-    file_id: int
+    file_id: Id
 
 
 class PlayingIn(Schema):
@@ -99,7 +102,7 @@ class PlayingIn(Schema):
 
 
 class OutputIn(Schema):
-    destination_id: int
+    destination_id: Id
     enabled: bool = True
 
 
@@ -145,21 +148,21 @@ def stop_stream(request: HttpRequest, stream_id: int) -> dict[str, Any]:
 
 
 @router.post("/{int:stream_id}/steer", response=SteerOut)
-def steer_stream(request: HttpRequest, stream_id: int, wanted: SteerIn) -> Outcome:
+def steer_stream(request: HttpRequest, stream_id: int, wanted: SteerIn) -> dict[str, Any]:
     """Steers what is on air, and answers within a second by what really happened.
 
     409 with `code`: `wrong_state` (not on air), `gone` (the item has left the playlist), `unreachable` (the server is
     silent), `not_done` (it says why not). Two orders at once are both carried out, the last one last.
     """
     stream = access.stream_of(request.user, stream_id)
-    return actions.steer(stream, wanted.order, access.person(request.user), wanted.item_id)
+    return _outcome(actions.steer(stream, wanted.order, access.person(request.user), wanted.item_id))
 
 
 @router.post("/{int:stream_id}/insert", response=SteerOut)
-def insert_next(request: HttpRequest, stream_id: int, wanted: InsertIn) -> Outcome:
+def insert_next(request: HttpRequest, stream_id: int, wanted: InsertIn) -> dict[str, Any]:
     """Puts one of the owner's videos behind what plays now and has it play next."""
     stream = access.stream_of(request.user, stream_id)
-    return actions.insert_next(stream, wanted.file_id, access.person(request.user))
+    return _outcome(actions.insert_next(stream, wanted.file_id, access.person(request.user)))
 
 
 @router.post("/{int:stream_id}/playlist", response=StreamOut)
@@ -214,6 +217,10 @@ def get_progress(request: HttpRequest, stream_id: int) -> dict[str, Any]:
         "status": stream.status,
         "at": row.at if row else None,
     }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {"message": outcome.words, "answered": outcome.answered, "item_id": outcome.item_id}
 
 
 def _fresh(stream: Stream) -> dict[str, Any]:
