@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -188,11 +188,13 @@ def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: 
     }[state]
 
 
-def _on_air_headline(destinations: tuple[DestinationView, ...], stale: bool, report: Mapping[str, Any]) -> str:
+def _on_air_headline(destinations: tuple[DestinationView, ...], stale: bool, report: airing.Report) -> str:
     if stale:
         return _("On air when last heard of; its VPS is silent")
     if report.get("paused"):
         return _("Paused: the slate is on air")
+    if airing.slate(report) is not None:
+        return _("On air with the slate")
     enabled = [view for view in destinations if view.enabled]
     live = sum(view.state is DestinationState.LIVE for view in enabled)
     if live == len(enabled):

@@ -84,7 +84,7 @@ TABLE = [
     watched("streams:edit", "stream"),
     watched("streams:output", "stream", "output", method="post", answer=302),
     watched("streams:add_output", "stream", method="post", answer=302),
-    watched("streams:remove_output", "stream", "output", method="post", answer=302),
+    watched("streams:remove_output", "stream", "output"),
     watched("streams:steer", "stream", method="post", answer=302),
     watched("streams:insert", "stream", method="post", answer=302),
     watched("streams:playing", "stream", method="post", answer=302),

@@ -26,7 +26,7 @@ function axes(kind) {
   const grid = { stroke: token("--ez-line"), width: 1 };
   return [
     { ...common, grid: { show: false }, size: 24, gap: 4, values: (_chart, splits) => splits.map(clockOf) },
-    { ...common, grid, size: 48, gap: 6, values: (_chart, splits) => splits.map((n) => kind.shown(n)) },
+    { ...common, grid, space: 24, size: 48, gap: 6, values: (_chart, splits) => splits.map((n) => kind.shown(n)) },
   ];
 }
 

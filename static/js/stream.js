@@ -69,9 +69,11 @@ document.addEventListener("click", (event) => {
   event.stopImmediatePropagation();
 }, true);
 
+let announced = document.querySelector("[data-headline]")?.textContent;
 function announce() {
   const headline = document.querySelector("[data-headline]")?.textContent;
-  if (said && headline && said.textContent !== headline) said.textContent = headline;
+  if (said && headline && announced !== headline) said.textContent = headline;
+  announced = headline;
 }
 
 // ---------------------------------------------------------------------------------------------- clocks

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from streams import access, actions, pages
 from streams.errors import Refused
 from streams.hanging import force_stop_hanging
-from streams.models import Stream
+from streams.models import Stream, StreamDestination
 from streams.views.doing import done, number
 from streams.views.requests import Request
 
@@ -69,11 +69,27 @@ def add_output(request: Request, pk: int) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "POST"])
 def remove_output(request: Request, pk: int, output_pk: int) -> HttpResponse:
-    """Somebody else may have taken it out a moment ago: that is said, not an error."""
+    """GET asks, POST does. Somebody else may have taken it out a moment ago: that is said, not an error."""
     stream = access.stream_of(request.user, pk)
-    return done(request, stream, lambda: actions.remove_output(stream, output_pk, request.user))
+    output = stream.outputs.select_related("destination").filter(pk=output_pk).first()
+    if request.method == "GET" and output is not None:
+        return render(request, "confirm.html", _take_out(stream, output))
+    try:
+        actions.remove_output(stream, output_pk, request.user)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return redirect("streams:show", pk)
+
+
+def _take_out(stream: Stream, output: StreamDestination) -> dict[str, str]:
+    return {
+        "title": _("Take «%s» out of this stream?") % output.destination.name,
+        "text": _("The others notice nothing. The destination itself stays saved."),
+        "action": _("Take out"),
+        "back": reverse("streams:show", args=[stream.pk]),
+    }
 
 
 @login_required
