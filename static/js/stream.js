@@ -6,7 +6,8 @@ const live = document.querySelector("[data-live]");
 const said = document.querySelector("[data-said]");
 const POLL_MS = 3000;
 const SETTLE_MS = 1000;
-const NOTE_MS = 8000;
+const GOOD_NEWS_MS = 8000;
+const BAD_NEWS_MS = 30000;
 
 // ---------------------------------------------------------------------------------------------- what changed
 function update(target, next) {
@@ -49,7 +50,7 @@ export function apply(html) {
   }
 }
 
-// They stand where they are seen, wherever on the page the button was; good news goes by itself.
+// They stand in the corner, seen wherever on the page the button was, and go by themselves or when clicked.
 let fading;
 function notes(next) {
   const region = document.querySelector(".notes");
@@ -57,9 +58,10 @@ function notes(next) {
   region.replaceChildren(...next.childNodes);
   region.hidden = next.hidden;
   region.classList.add("is-answer");
+  region.onclick = () => { region.hidden = true; };
   clearTimeout(fading);
-  const isGood = region.querySelector(".note") && !region.querySelector(".note:not(.tone-live)");
-  if (isGood) fading = setTimeout(() => { region.hidden = true; }, NOTE_MS);
+  const isGood = !region.querySelector(".note:not(.tone-live)");
+  fading = setTimeout(() => { region.hidden = true; }, isGood ? GOOD_NEWS_MS : BAD_NEWS_MS);
 }
 
 // Start becomes Stop under the pointer: the second click of a double click must not undo the first.
