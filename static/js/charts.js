@@ -4,6 +4,7 @@ const card = document.querySelector("[data-charts]");
 const EVERY_MS = 10_000;
 const COLOURS = 6;
 const HEIGHT = 132;
+const SHORTEST_S = 600; // of time, however little there is to show
 
 const kinds = [
   { name: "kbps", words: card?.dataset.wordsRate, shown: (value) => (value / 1000).toFixed(1) },
@@ -43,7 +44,7 @@ function options(kind, width) {
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: "charts" }, points: { size: 7 } },
-    scales: { x: { time: true }, y: { range: (_chart, _least, most) => [0, Math.max(most * 1.15, kind.name === "kbps" ? 500 : 100)] } },
+    scales: { x: { time: true, range: (_chart, least, most) => [Math.min(least, most - SHORTEST_S), most] }, y: { range: (_chart, _least, most) => [0, Math.max(most * 1.15, kind.name === "kbps" ? 500 : 100)] } },
     axes: axes(kind),
     series: [{}, ...series],
     hooks: { setCursor: [(chart) => legend(chart.cursor.idx)] },
