@@ -21,10 +21,11 @@ from accounts.models import User
 from kit.console import NoBulkDelete, ReadOnlyAdmin, pill
 from kit.templatetags.kit import ago, clock
 from streams import actions as verbs
-from streams import addresses
+from streams import addresses, charting, happenings
 from streams.errors import Refused
 from streams.explain import choice_table, lines
 from streams.models import Destination, LiveInput, PlaylistItem, Run, Stream, StreamDestination, Transition
+from streams.telling import lasting
 
 Verb = Callable[[Stream, User | None], object]
 
@@ -222,7 +223,8 @@ class RunAdmin(ReadOnlyAdmin):
     inlines = [TransitionInline]
     readonly_fields = [
         "stream", "owner", "vps", "epoch", "requested_at", "commanded_at", "on_air_at", "on_air_for", "ended_at",
-        "ended", "end_message", "slot_released_at", "reconnects", "why_this_vps", "reported_at", "last_report", "log",
+        "ended", "end_message", "slot_released_at", "reconnects", "off_air", "timeline",
+        "why_this_vps", "reported_at", "last_report", "log",
     ]  # fmt: skip
     fields = tuple(readonly_fields)
 
@@ -246,6 +248,17 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description=_("ended"), ordering="end_reason")
     def ended(self, run: Run) -> SafeString | str:
         return pill(run.reason)
+
+    @admin.display(description=_("off air, by destination"))
+    def off_air(self, run: Run) -> str:
+        names = charting.output_names(run)
+        seconds = happenings.off_air(run.report)
+        return ", ".join(f"{names.get(int(each), each)}: {lasting(s)}" for each, s in seconds.items()) or "–"
+
+    @admin.display(description=_("what happened"))
+    def timeline(self, run: Run) -> SafeString:
+        address = reverse("streams:run", args=[run.stream_id, run.pk])
+        return format_html('<a href="{}">{}</a>', address, _("timeline, charts and log"))
 
     @admin.display(description=_("why this VPS"))
     def why_this_vps(self, run: Run) -> SafeString | str:

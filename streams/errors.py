@@ -61,3 +61,21 @@ class NotReady(Refused):
     """The stream cannot start as it is: no playlist, no destination, a file not yet processed."""
 
     code = "not_ready"
+
+
+class Gone(Refused):
+    """What it was about is no longer there: the page was older than the stream."""
+
+    code = "gone"
+
+
+class Unreachable(Refused):
+    """The server that would have to do it does not listen."""
+
+    code = "unreachable"
+
+
+class NotDone(Refused):
+    """The server says that it cannot, and why."""
+
+    code = "not_done"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
 from collections import Counter
 from collections.abc import Iterable
@@ -15,15 +14,15 @@ from django.db import DataError, IntegrityError
 from agent.protocol import Heartbeat, Pong, RunReport, StreamProgress, StreamStatus, UpMessage
 from fleet import heartbeats
 from kit.logs import mask
-from streams import converge, lifecycle, progress
+from streams import converge, lifecycle, progress, reports
 from streams.errors import WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status
+from streams.samples import Sampler
 
 log = structlog.get_logger(__name__)
 WRITE_EVERY: Final = timedelta(seconds=1)
 LOG_LINES: Final = 200
-MOST_RECONNECTS: Final = 2**31 - 1
 
 
 class Inbox:
@@ -32,6 +31,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.sampler = Sampler()
         self._written: dict[str, tuple[datetime, tuple[Any, ...]]] = {}
 
     def apply(self, messages: Iterable[UpMessage], now: datetime) -> progress.Pokes:
@@ -79,7 +79,7 @@ class Inbox:
         if run is None:
             return
         if message.run is not None:
-            self._report(run, message.run, now)
+            self._report(run, message.run, message.timestamp, now)
         if message.log_tail:
             lines = [mask(line)[:500] for line in message.log_tail[-LOG_LINES:]]
             Run.objects.filter(pk=run.pk).update(log_tail=lines)
@@ -118,21 +118,18 @@ class Inbox:
             run = runs.get(report.run_id)
             if run is None or run.vps_id != heartbeat.vps_id or run.epoch != report.epoch:
                 continue
-            self._report(run, report, now)
+            self._report(run, report, heartbeat.timestamp, now)
+            self.sampler.take(report, now)
             if report.phase == "on_air" and run.stream.run_id == run.pk:
                 self._live(run, now)
         converge.converge(heartbeat.vps_id, heartbeat.runs, now)
 
-    def _report(self, run: Run, report: RunReport, now: datetime) -> None:
+    def _report(self, run: Run, report: RunReport, said_at: float, now: datetime) -> None:
         changed = self._has_changed(report)
         if not changed and self._was_just_written(report, now):
             return
         self._written[report.run_id] = (now, visible(report))
-        Run.objects.filter(pk=run.pk).update(
-            report=dataclasses.asdict(report),
-            reported_at=now,
-            reconnects=min(sum(each.reconnects for each in report.destinations), MOST_RECONNECTS),
-        )
+        reports.write(run, report, said_at, now)
         if run.stream.run_id == run.pk:
             progress.poke(run.stream_id, run.stream.owner_id, urgent=changed)
 
@@ -145,13 +142,15 @@ class Inbox:
 
     def forget(self, before: datetime) -> None:
         """Drops what is remembered of runs not heard of since."""
+        self.sampler.forget(before)
         self._written = {run_id: row for run_id, row in self._written.items() if row[0] >= before}
 
 
 def visible(report: RunReport) -> tuple[Any, ...]:
     """What people look at, apart from counters that always move."""
     states = tuple((each.id, each.state, each.reason) for each in report.destinations)
-    return (report.phase, report.item_id, report.next_item_ids, report.skipped, report.restarts, states)
+    source = (report.item_id, report.slate, report.paused, report.input, report.next_item_ids)
+    return (report.phase, source, report.skipped, report.restarts, states)
 
 
 def newest_heartbeats(messages: Iterable[UpMessage]) -> list[UpMessage]:

@@ -139,6 +139,13 @@ class Listener:
             log.error("listener.database_lost", error=str(error), messages=len(batch))
             return
         await self._tell(pokes)
+        await self._keep_samples()
+
+    async def _keep_samples(self) -> None:
+        try:
+            await asyncio.to_thread(self.inbox.sampler.write)
+        except (RedisError, OSError) as error:
+            log.warning("listener.samples_lost", error=type(error).__name__)
 
     async def _tell(self, pokes: progress.Pokes) -> None:
         try:

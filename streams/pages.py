@@ -6,29 +6,92 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
 from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.translation import gettext as _
 
-from streams import pictures
-from streams.models import Stream
+from streams import charting, happenings, pictures, rules, timeline
+from streams.models import Destination, Run, Stream
 from streams.snapshot import Snapshot, load, snapshots_for
 
 RUNS_SHOWN: Final = 10
 LOG_LINES: Final = 200
+ITEMS_SHOWN: Final = 50
+"""Of a playlist, from just before what plays now. The editor has all of it."""
+ITEMS_BEFORE: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    run: Run
+    duration: timedelta
+    off_air_s: float
+    """Of all destinations together."""
+
+
+def run_row(run: Run, now: datetime) -> RunRow:
+    return RunRow(run, run.duration(now), sum(happenings.off_air(run.report).values()))
 
 
 def show_context(stream: Stream, now: datetime) -> dict[str, Any]:
     """Everything of one stream. `stream` comes with `run` selected."""
+    shown = load(stream, now)
     return {
         "stream": stream,
-        "snapshot": load(stream, now),
-        "runs": [(run, run.duration(now)) for run in stream.runs.select_related("vps")[:RUNS_SHOWN]],
+        "snapshot": shown,
+        "playlist": _playlist(stream, shown),
+        "runs": [run_row(run, now) for run in stream.runs.select_related("vps")[:RUNS_SHOWN]],
         "log": (stream.run.log_tail if stream.run else [])[-LOG_LINES:],
         "picture_at": pictures.taken_at(stream.run) if stream.run and not stream.state.is_resting else None,
         "demo_platform": settings.DEMO_PLATFORM_URL,
+    }
+
+
+def page_context(stream: Stream, now: datetime) -> dict[str, Any]:
+    """With what stands beside the live parts: the charts, and what could be pushed to as well."""
+    used = [output.destination_id for output in stream.outputs.all()]
+    return {
+        **show_context(stream, now),
+        "chart": charting.of_run(stream.run),
+        "addable": Destination.objects.of(stream.owner).exclude(pk__in=used)[: rules.MOST_DESTINATIONS],
+    }
+
+
+def _playlist(stream: Stream, shown: Snapshot) -> dict[str, Any]:
+    """The window that is shown; `first` and `last` count from 0 in the whole list."""
+    items = list(stream.items.all())
+    now_at = shown.now_playing.index if shown.now_playing else None
+    first = max(0, min((now_at or 0) - ITEMS_BEFORE, len(items) - ITEMS_SHOWN))
+    rows = list(enumerate(items))[first : first + ITEMS_SHOWN]
+    return {"rows": rows, "before": first, "after": len(items) - first - len(rows), "last": len(items) - 1}
+
+
+def run_context(run: Run, now: datetime) -> dict[str, Any]:
+    """Everything kept of one run. `run` comes with its stream."""
+    off_air = happenings.off_air(run.report)
+    names = charting.output_names(run)
+    reconnects = {str(row["id"]): row["reconnects"] for row in (run.report or {}).get("destinations", ())}
+    return {
+        "stream": run.stream,
+        "run": run,
+        "row": run_row(run, now),
+        "timeline": timeline.of_run(run),
+        "destinations": [
+            {
+                "name": names.get(int(output)) or _("a destination that has left"),
+                "off_air_s": seconds,
+                "reconnects": reconnects.get(output, 0),
+            }
+            for output, seconds in off_air.items()
+        ],
+        "chart": charting.of_run(run),
+        "charts_url": reverse("streams:samples", args=[run.stream_id]) + f"?run={run.pk}",
+        "log": run.log_tail[-LOG_LINES:],
     }
 
 

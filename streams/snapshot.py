@@ -8,29 +8,25 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Prefetch, prefetch_related_objects
 from django.utils.translation import gettext as _
 
-from kit.logs import mask
+from streams import airing, timeline
+from streams.airing import DestinationView, InputView, NowPlaying
 from streams.models import (
     DestinationState,
-    EndReason,
-    Platform,
     PlaylistItem,
     Progress,
     Run,
     Status,
     Stream,
     StreamDestination,
-    Transition,
 )
-
-TIMELINE_ROWS: Final = 50
-NEXT_TITLES: Final = 3
+from streams.timeline import TimelineRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,40 +35,6 @@ class ProgressView:
     stage: str
     message: str
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class NowPlaying:
-    """`index` counts from 0 in the playlist as it is now; None for an item that has left it."""
-
-    title: str
-    position_s: float
-    duration_s: float | None
-    index: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DestinationView:
-    output_id: int
-    destination_id: int
-    name: str
-    platform: Platform
-    state: DestinationState
-    since: datetime | None
-    reason: str
-    bitrate_kbps: float
-    reconnects: int
-    enabled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineRow:
-    at: datetime
-    state: Status
-    event: str
-    message: str
-    actor: str
-    run_id: uuid.UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +48,10 @@ class Snapshot:
     progress: ProgressView | None
     """Only while starting."""
     now_playing: NowPlaying | None
+    slate: str | None
+    """Why the slate is on air, in words; None while it is not."""
+    paused: bool
+    input: InputView | None
     next_titles: tuple[str, ...]
     uptime_s: float | None
     bitrate_kbps: float | None
@@ -97,6 +63,7 @@ class Snapshot:
     can_start: bool
     can_stop: bool
     can_delete: bool
+    can_steer: bool
     items_count: int
     skipped: tuple[str, ...]
     """Items the agent could not play, with the reason, in words."""
@@ -122,8 +89,7 @@ def snapshots_for(streams: Sequence[Stream], now: datetime) -> list[Snapshot]:
 def load(stream: Stream, now: datetime) -> Snapshot:
     """For one page: with the timeline."""
     attach([stream])
-    rows = stream.transitions.select_related("actor").order_by("-at", "-id")[:TIMELINE_ROWS]
-    return snapshot(stream, now, rows)
+    return snapshot(stream, now, timeline.of_stream(stream))
 
 
 def attach(streams: Sequence[Stream]) -> None:
@@ -143,14 +109,14 @@ def _attach_progress(streams: Iterable[Stream]) -> None:
 # ------------------------------------------------------------------------------------------------ computing
 
 
-def snapshot(stream: Stream, now: datetime, timeline: Iterable[Transition] = ()) -> Snapshot:
+def snapshot(stream: Stream, now: datetime, rows: tuple[TimelineRow, ...] = ()) -> Snapshot:
     """Pure over rows that `attach` loaded."""
     state = stream.state
     report = _live_report(stream)
     run = stream.run
     items = list(stream.items.all())
     stale = is_stale(stream, now)
-    destinations = tuple(_destination(output, state, report) for output in stream.outputs.all())
+    destinations = tuple(airing.destination(output, state, report) for output in stream.outputs.all())
     return Snapshot(
         id=stream.pk,
         title=stream.title,
@@ -159,8 +125,11 @@ def snapshot(stream: Stream, now: datetime, timeline: Iterable[Transition] = ())
         headline=_headline(stream, destinations, stale),
         failure_reason=stream.failure_reason,
         progress=_progress(stream),
-        now_playing=_now_playing(items, report),
-        next_titles=_next_titles(items, report),
+        now_playing=airing.now_playing(items, report),
+        slate=airing.slate(report),
+        paused=bool(report.get("paused")),
+        input=airing.live_input(items, report),
+        next_titles=airing.next_titles(items, report),
         uptime_s=_uptime(stream, now),
         bitrate_kbps=report.get("bitrate_kbps"),
         destinations=destinations,
@@ -170,11 +139,12 @@ def snapshot(stream: Stream, now: datetime, timeline: Iterable[Transition] = ())
         can_stop=state in (Status.STARTING, Status.STREAMING)
         or (state is Status.ERROR and is_held_after_end(run, now)),
         can_delete=state.is_resting,
+        can_steer=state is Status.STREAMING and not stale,
         items_count=len(items),
-        skipped=_skipped(items, report),
+        skipped=airing.skipped(items, report),
         restarts=report.get("restarts", 0),
         run_id=stream.run_id,
-        timeline=tuple(_timeline_row(row) for row in timeline),
+        timeline=rows,
     )
 
 
@@ -209,7 +179,7 @@ def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: 
     if state is Status.STREAMING and not stale and _live_report(stream).get("phase") == "backing_off":
         return _("Interrupted: the player ended by itself and is started again")
     if state is Status.STREAMING:
-        return _on_air_headline(destinations, stale)
+        return _on_air_headline(destinations, stale, _live_report(stream))
     return {
         Status.INACTIVE: _("Off air"),
         Status.STARTING: _("Starting; its VPS is silent") if stale else _("Starting"),
@@ -218,9 +188,13 @@ def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: 
     }[state]
 
 
-def _on_air_headline(destinations: tuple[DestinationView, ...], stale: bool) -> str:
+def _on_air_headline(destinations: tuple[DestinationView, ...], stale: bool, report: airing.Report) -> str:
     if stale:
         return _("On air when last heard of; its VPS is silent")
+    if report.get("paused"):
+        return _("Paused: the slate is on air")
+    if airing.slate(report) is not None:
+        return _("On air with the slate")
     enabled = [view for view in destinations if view.enabled]
     live = sum(view.state is DestinationState.LIVE for view in enabled)
     if live == len(enabled):
@@ -237,70 +211,8 @@ def _progress(stream: Stream) -> ProgressView | None:
     return ProgressView(row.percent, row.stage, row.message, row.at)
 
 
-def _now_playing(items: list[PlaylistItem], report: dict[str, Any]) -> NowPlaying | None:
-    if report.get("phase") != "on_air" or report.get("item_id") is None:
-        return None
-    index = next((at for at, item in enumerate(items) if item.pk == report["item_id"]), None)
-    title = items[index].title if index is not None else _("an item that has left the playlist")
-    return NowPlaying(title, report.get("position_s", 0.0), report.get("duration_s"), index)
-
-
-def _next_titles(items: list[PlaylistItem], report: dict[str, Any]) -> tuple[str, ...]:
-    titles = {item.pk: item.title for item in items}
-    found = [titles[item_id] for item_id in report.get("next_item_ids", ()) if item_id in titles]
-    return tuple(found[:NEXT_TITLES])
-
-
-def _skipped(items: list[PlaylistItem], report: dict[str, Any]) -> tuple[str, ...]:
-    titles = {item.pk: item.title for item in items}
-    return tuple(
-        f"{titles[row['item_id']]}: {row['reason']}" for row in report.get("skipped", ()) if row["item_id"] in titles
-    )
-
-
 def _uptime(stream: Stream, now: datetime) -> float | None:
     run = stream.run
     if stream.state.is_resting or run is None or run.on_air_at is None:
         return None
     return run.duration(now).total_seconds()
-
-
-def _destination(output: StreamDestination, state: Status, report: dict[str, Any]) -> DestinationView:
-    word: dict[str, Any] = next((row for row in report.get("destinations", ()) if row["id"] == output.pk), {})
-    shown = _destination_state(output, state, word)
-    is_told = shown not in (DestinationState.DISABLED, DestinationState.IDLE)  # else its agent's words are of before
-    return DestinationView(
-        output_id=output.pk,
-        destination_id=output.destination_id,
-        name=output.destination.name,
-        platform=Platform(output.destination.platform),
-        state=shown,
-        since=_moment(word.get("since")) if is_told else None,
-        reason=mask(word.get("reason") or "") if is_told else "",
-        bitrate_kbps=word.get("bitrate_kbps", 0.0) if shown is DestinationState.LIVE else 0.0,
-        reconnects=word.get("reconnects", 0),
-        enabled=output.enabled,
-    )
-
-
-def _moment(unix: float | None) -> datetime | None:
-    """An agent's clock reading; None for one no calendar has."""
-    try:
-        return datetime.fromtimestamp(unix, UTC) if unix else None
-    except (OverflowError, ValueError, OSError):
-        return None
-
-
-def _destination_state(output: StreamDestination, state: Status, word: dict[str, Any]) -> DestinationState:
-    if not output.enabled:
-        return DestinationState.DISABLED
-    if state.is_resting or state is Status.STOPPING:
-        return DestinationState.IDLE
-    known = word.get("state")
-    return DestinationState(known) if known in DestinationState.values else DestinationState.CONNECTING
-
-
-def _timeline_row(row: Transition) -> TimelineRow:
-    actor = row.actor.name or row.actor.email if row.actor else ""
-    message = "" if row.message == EndReason.STOPPED else row.message  # the event says it already
-    return TimelineRow(row.at, row.state, row.event, message, actor, row.run_id)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from streams.views import destinations, editor, inputs, listing, pictures, show, slates, testing
+from streams.views import destinations, editor, inputs, listing, pictures, runs, show, slates, steering, testing
 
 app_name = "streams"
 urlpatterns = [
@@ -34,5 +34,16 @@ urlpatterns = [
     path("<int:pk>/slate", slates.show, name="slate"),
     path("slates/<str:token>", slates.out, name="slate_out"),
     path("pictures/<str:token>", pictures.take, name="picture_in"),
+    path("<int:pk>/outputs", show.add_output, name="add_output"),
     path("<int:pk>/outputs/<int:output_pk>", show.output, name="output"),
+    path("<int:pk>/outputs/<int:output_pk>/remove", show.remove_output, name="remove_output"),
+    path("<int:pk>/steer", steering.steer, name="steer"),
+    path("<int:pk>/pick", steering.pick, name="pick_next"),
+    path("<int:pk>/insert", steering.insert, name="insert"),
+    path("<int:pk>/playing", steering.playing, name="playing"),
+    path("<int:pk>/items/<int:item_pk>/steer", steering.steer_item, name="steer_item"),
+    path("<int:pk>/items/<int:item_pk>/move", steering.move_item, name="move_item"),
+    path("<int:pk>/items/<int:item_pk>/remove", steering.remove_item, name="remove_item"),
+    path("<int:pk>/samples", runs.samples, name="samples"),
+    path("<int:pk>/runs/<uuid:run_pk>", runs.show, name="run"),
 ]

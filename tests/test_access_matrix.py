@@ -45,6 +45,7 @@ class Row:
     answers: tuple[int, int, int, int]
     method: str = "get"
     ids: tuple[str, ...] = ()
+    body: dict[str, object] | None = None
 
 
 def everybody(name: str, *ids: str, answer: int = 200) -> Row:
@@ -65,8 +66,8 @@ def watched(name: str, *ids: str, method: str = "get", answer: int = 200) -> Row
     return owners(name, *ids, method=method, answer=answer, operator=answer)
 
 
-def api(name: str, *ids: str, method: str = "get", answer: int = 200) -> Row:
-    return Row(name, (401, 404 if ids else answer, answer, answer), method, ids)
+def api(name: str, *ids: str, method: str = "get", answer: int = 200, body: dict[str, object] | None = None) -> Row:
+    return Row(name, (401, 404 if ids else answer, answer, answer), method, ids, body)
 
 
 TABLE = [
@@ -85,6 +86,17 @@ TABLE = [
     Row("streams:picture_in", (403,) * 4, "put", ("token",)),
     watched("streams:edit", "stream"),
     watched("streams:output", "stream", "output", method="post", answer=302),
+    watched("streams:add_output", "stream", method="post", answer=302),
+    watched("streams:remove_output", "stream", "output"),
+    watched("streams:steer", "stream", method="post", answer=302),
+    watched("streams:insert", "stream", method="post", answer=302),
+    watched("streams:playing", "stream", method="post", answer=302),
+    watched("streams:steer_item", "stream", "item", method="post", answer=302),
+    watched("streams:move_item", "stream", "item", method="post", answer=302),
+    watched("streams:remove_item", "stream", "item", method="post", answer=302),
+    watched("streams:pick_next", "stream"),
+    watched("streams:samples", "stream"),
+    watched("streams:run", "stream", "run"),
     watched("streams:start", "stream", method="post", answer=302),
     watched("streams:stop", "stream", method="post", answer=302),
     watched("streams:duplicate", "stream", method="post", answer=302),
@@ -129,6 +141,13 @@ TABLE = [
     Row("api:delete_destination", (401, 404, 409, 404), "delete", ("destination",)),
     Row("api:test_destination", (401, 404, 409, 404), "post", ("destination",)),
     Row("api:get_test", (401, 404, 200, 404), "get", ("test",)),
+    api("api:steer_stream", "stream", method="post", answer=409, body={"order": "next"}),
+    api("api:insert_next", "stream", method="post", answer=409, body={"file_id": 0}),
+    api("api:replace_playlist", "stream", method="post", answer=422, body={"file_ids": []}),
+    api("api:change_playing", "stream", method="patch", body={"loop": True}),
+    api("api:add_output", "stream", method="post", answer=409, body={"destination_id": 0}),
+    api("api:switch_output", "stream", "output", method="post", body={"enabled": True}),
+    api("api:remove_output", "stream", "output", method="delete", answer=409),
     everybody("api:openapi-json"),
     everybody("api:api-root", answer=404),
     # ------------------------------------------------------------------------ account
@@ -190,8 +209,8 @@ def world(alice: User, bob: User, operator: User) -> dict[str, object]:
     Process.objects.create(kind="worker", instance="w:1", seen_at=timezone.now())
     SignIn.objects.create(user=alice, succeeded=True)
     return {
-        "stream": stream.pk, "destination": destination.pk, "output": output.pk, "file": file.pk, "upload": upload.pk,
-        "input": live.pk, "test": test.id,
+        "stream": stream.pk, "destination": destination.pk, "output": output.pk, "item": stream.items.first().pk,
+        "run": run.pk, "file": file.pk, "upload": upload.pk, "input": live.pk, "test": test.id,
         "token": "nonsense", "key": "nonsense", "uidb36": "1", "stranger": bob, "owner": alice, "operator": operator,
     }  # fmt: skip
 
@@ -250,7 +269,9 @@ def test_who_gets_what(world, row, role):
 
 def _visit(world, row, role):
     kwargs = _kwargs(row, world)
-    return getattr(browser(world, role), row.method)(reverse(row.name, **kwargs), headers={"Tus-Resumable": "1.0.0"})
+    options = {} if row.body is None else {"data": row.body, "content_type": "application/json"}
+    visit = getattr(browser(world, role), row.method)
+    return visit(reverse(row.name, **kwargs), headers={"Tus-Resumable": "1.0.0"}, **options)
 
 
 def _kwargs(row, world):

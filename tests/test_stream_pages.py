@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -14,8 +15,11 @@ from playwright.sync_api import Page, expect
 from accounts.models import User
 from agent.protocol import DestinationState, DestinationTested
 from fleet import answers
+from lab.processes import wait_until
+from streams import samples
 from streams.models import Run, Status, Stream
-from streams.tests import build
+from streams.samples import Sample
+from streams.tests import build, steering
 from tests.test_shell import PHONE, NewPage, chromium, new_page, widths_fit  # noqa: F401
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
@@ -247,3 +251,107 @@ def test_nothing_is_wider_than_a_phone(new_page: NewPage, live_server, alice, pa
     tell(build.running(stream, build.vps()), "reconnecting")
     page = open_as(new_page(viewport=PHONE), alice, path.format(pk=stream.pk), live_server)
     assert widths_fit(page)
+
+
+# ------------------------------------------------------------------------------------------------ steering
+
+
+@pytest.fixture
+def on_air(alice):
+    """A stream on air whose agent does as it is told."""
+    vps, stream = build.vps(), build.stream(alice, files=4)
+    Run.objects.filter(pk=steering.on_air(stream, vps).pk).update(reported_at=timezone.now() + timedelta(hours=1))
+    with steering.answering(vps):
+        yield stream
+
+
+def rows(page: Page):
+    return page.locator("#show-playlist .row-title")
+
+
+def test_steering_in_place_by_mouse_and_keyboard(new_page: NewPage, live_server, alice, on_air):
+    page = open_as(new_page(viewport={"width": 1280, "height": 1600}), alice, f"/streams/{on_air.pk}/", live_server)
+    second = page.locator("#show-playlist li").nth(1)
+    second.locator("[popovertarget]").press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".notes")).to_have_text("Now playing «clip 1».")
+    expect(page.locator("#stream-now .now-title")).to_have_text("clip 1")
+    expect(second).to_have_class("list-row is-now")
+    page.locator("#steer-pause").press("Enter")
+    expect(page.locator("[data-headline]")).to_have_text("Paused: the slate is on air")
+    expect(page.locator("#steer-pause")).to_contain_text("Resume")
+    expect(page.locator("#steer-pause")).to_be_focused()
+
+
+def drag_to_the_top(page: Page, source: int) -> None:
+    """Rows glide out of the way and take no notice of the pointer meanwhile: it is moved until they have."""
+    handles, title = page.locator("#show-playlist .handle"), rows(page).nth(source).inner_text()
+    start, end = handles.nth(source).bounding_box(), handles.nth(0).bounding_box()
+    page.mouse.move(start["x"] + 6, start["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 6, start["y"] - 10, steps=4)
+
+    def is_there():
+        page.mouse.move(end["x"] + 6, end["y"] - 4)
+        page.mouse.move(end["x"] + 6, end["y"] + 2)
+        return rows(page).first.inner_text() == title
+
+    wait_until(is_there, "the row is at the top")
+    page.mouse.up()
+
+
+def test_arranging_in_place_by_menu_and_by_hand(new_page: NewPage, live_server, alice, on_air):
+    page = open_as(new_page(viewport={"width": 1280, "height": 1600}), alice, f"/streams/{on_air.pk}/", live_server)
+    third = page.locator("#show-playlist li").nth(2)
+    third.locator("[popovertarget]").click()
+    third.get_by_role("button", name="Move up").click()
+    expect(rows(page)).to_have_text(["clip 0", "clip 2", "clip 1", "clip 3"])
+    expect(page.locator("[data-said]")).to_have_text("«clip 2» is now number 2.")
+    drag_to_the_top(page, 3)
+    expect(page.locator("[data-said]")).to_have_text("«clip 3» is now number 1.")
+    expect(rows(page)).to_have_text(["clip 3", "clip 0", "clip 2", "clip 1"])
+    page.locator("#show-playlist li").nth(0).locator("[popovertarget]").click()
+    page.get_by_role("button", name="Take out of the list").click()
+    expect(rows(page)).to_have_text(["clip 0", "clip 2", "clip 1"])
+    page.locator("#order-random").click()
+    expect(page.locator("#order-random")).to_have_attribute("aria-pressed", "true")
+    assert [item.title for item in on_air.items.all()] == ["clip 0", "clip 2", "clip 1"]
+
+
+def test_inserting_a_video_in_place(new_page: NewPage, live_server, alice, on_air):
+    build.file(alice, "Evening news")
+    page = open_as(new_page(), alice, f"/streams/{on_air.pk}/", live_server)
+    page.get_by_role("link", name="Insert next…").click()
+    page.locator("[data-insert-search]").fill("evening")
+    expect(page.locator("dialog.insert .list-row")).to_have_count(1)
+    page.get_by_role("button", name="Play «Evening news» next").click()
+    expect(page.locator("dialog.insert")).to_be_hidden()
+    expect(page.locator(".notes")).to_have_text("«Evening news» plays next.")
+    expect(rows(page).nth(1)).to_have_text("Evening news")
+
+
+def test_steering_without_javascript(new_page: NewPage, live_server, alice, on_air):
+    build.file(alice, "Evening news")
+    page = open_as(new_page(java_script_enabled=False), alice, f"/streams/{on_air.pk}/", live_server)
+    page.locator("#steer-pause").click()
+    expect(page.locator(".notes")).to_have_text("Paused: the slate is on air.")
+    page.get_by_role("link", name="Insert next…").click()
+    page.get_by_role("button", name="Play «Evening news» next").click()
+    expect(page.locator(".notes")).to_have_text("«Evening news» plays next.")
+    page.locator("#show-playlist li").nth(3).locator("[popovertarget]").click()
+    page.locator("#show-playlist li").nth(3).get_by_role("button", name="Move up").click()
+    expect(rows(page)).to_have_text(["clip 0", "Evening news", "clip 2", "clip 1", "clip 3"])
+
+
+def test_the_charts_draw_and_say_the_same_in_words(new_page: NewPage, live_server, alice, on_air):
+    outputs = [str(row.pk) for row in on_air.outputs.all()]
+    now = int(timezone.now().timestamp()) // 10 * 10
+    samples.keep(
+        Sample(str(on_air.runs.get().pk), now - 10 * n, {output: [2500.0, 40] for output in outputs}) for n in range(30)
+    )
+    page = open_as(new_page(), alice, f"/streams/{on_air.pk}/", live_server)
+    expect(page.locator("#charts canvas")).to_have_count(2)
+    expect(page.locator("[data-legend] li")).to_have_text(["place 0 2.5 Mbit/s · 40 ms", "place 1 2.5 Mbit/s · 40 ms"])
+    page.locator("[data-charts-table] summary").click()
+    expect(page.locator("[data-charts-rows] tr").first).to_contain_text("2.5 Mbit/s")

@@ -6,9 +6,12 @@ const live = document.querySelector("[data-live]");
 const said = document.querySelector("[data-said]");
 const POLL_MS = 3000;
 const SETTLE_MS = 1000;
+const GOOD_NEWS_MS = 8000;
+const BAD_NEWS_MS = 30000;
 
 // ---------------------------------------------------------------------------------------------- what changed
 function update(target, next) {
+  if (target.querySelector(".is-ghost")) return; // somebody drags in it; the answer to the drop brings it up to date
   next.removeAttribute("hx-swap-oob");
   morph(target, next, (element, attribute) => {
     if (attribute === "data-tick") started.delete(element);
@@ -32,14 +35,34 @@ document.addEventListener("htmx:oobBeforeSwap", (event) => {
 // By socket. It speaks of every stream of the list; those on other pages of it are nobody's concern here.
 document.addEventListener("htmx:wsBeforeMessage", (event) => {
   event.preventDefault();
+  apply(event.detail.message);
+});
+
+// Also the answer to a verb of the page's own script.
+export function apply(html) {
   const template = document.createElement("template");
-  template.innerHTML = event.detail.message;
+  template.innerHTML = html;
   if (template.content.querySelector("[data-list-changed]")) followList();
   for (const next of [...template.content.children]) {
     const target = next.id && document.getElementById(next.id);
     if (target) update(target, next);
+    else if (next.matches(".notes")) notes(next);
   }
-});
+}
+
+// They stand in the corner, seen wherever on the page the button was, and go by themselves or when clicked.
+let fading;
+function notes(next) {
+  const region = document.querySelector(".notes");
+  if (!region) return;
+  region.replaceChildren(...next.childNodes);
+  region.hidden = next.hidden;
+  region.classList.add("is-answer");
+  region.onclick = () => { region.hidden = true; };
+  clearTimeout(fading);
+  const isGood = !region.querySelector(".note:not(.tone-live)");
+  fading = setTimeout(() => { region.hidden = true; }, isGood ? GOOD_NEWS_MS : BAD_NEWS_MS);
+}
 
 // Start becomes Stop under the pointer: the second click of a double click must not undo the first.
 document.addEventListener("click", (event) => {
@@ -48,9 +71,11 @@ document.addEventListener("click", (event) => {
   event.stopImmediatePropagation();
 }, true);
 
+let announced = document.querySelector("[data-headline]")?.textContent;
 function announce() {
   const headline = document.querySelector("[data-headline]")?.textContent;
-  if (said && headline && said.textContent !== headline) said.textContent = headline;
+  if (said && headline && announced !== headline) said.textContent = headline;
+  announced = headline;
 }
 
 // ---------------------------------------------------------------------------------------------- clocks

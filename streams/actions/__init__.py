@@ -4,6 +4,14 @@ They raise `streams.errors.Refused` with words for the user and have changed not
 (actors, commands, pokes) leaves after the commit.
 """
 
+from streams.actions.arranging import (
+    add_output,
+    move_item,
+    remove_item,
+    remove_output,
+    replace_playlist,
+    set_playing,
+)
 from streams.actions.destinations import (
     delete_destination,
     reveal_key,
@@ -13,9 +21,12 @@ from streams.actions.destinations import (
 from streams.actions.editing import create, delete, duplicate, edit, spec_of
 from streams.actions.inputs import delete_live_input, save_live_input
 from streams.actions.running import force_stop, start, stop
+from streams.actions.steering import Outcome, insert_next, steer
 from streams.actions.testing import find_test, test_destination, test_typed
 
 __all__ = [
+    "Outcome",
+    "add_output",
     "create",
     "delete",
     "delete_destination",
@@ -24,12 +35,19 @@ __all__ = [
     "edit",
     "find_test",
     "force_stop",
+    "insert_next",
+    "move_item",
+    "remove_item",
+    "remove_output",
+    "replace_playlist",
     "reveal_key",
     "save_destination",
     "save_live_input",
     "set_output_enabled",
+    "set_playing",
     "spec_of",
     "start",
+    "steer",
     "stop",
     "test_destination",
     "test_typed",

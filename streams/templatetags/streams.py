@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from django import template
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
-from streams import platforms
-from streams.lifecycle import Event
+from streams import platforms, telling
 from streams.models import DestinationState, Platform, Status
-from streams.snapshot import Snapshot, TimelineRow
+from streams.snapshot import Snapshot
 
 register = template.Library()
-
-_EVENTS: Final[dict[str, Promise | str]] = {
-    Event.START: gettext_lazy("Start pressed"),
-    Event.LIVE: gettext_lazy("On air: the first bytes were taken"),
-    Event.STOP: gettext_lazy("Stop pressed"),
-    Event.STOPPED: gettext_lazy("Off air"),
-    Event.FAILED: gettext_lazy("Failed"),
-    Event.FORCED: gettext_lazy("Ended by an operator"),
-    Event.TIMED_OUT: gettext_lazy("Given up after too long a silence"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +33,6 @@ def platform_name(platform: str) -> str:
 
 
 @register.filter
-def event_words(row: TimelineRow) -> str:
-    """What happened, as a person would say it."""
-    return str(_EVENTS.get(row.event, row.event))
-
-
-@register.filter
 def bitrate(kbps: float | None) -> str:
     """A rate as people write it: 850 kbit/s, 2.9 Mbit/s."""
     if not kbps:
@@ -62,12 +43,32 @@ def bitrate(kbps: float | None) -> str:
 
 
 @register.filter
+def lag(milliseconds: float | None) -> str:
+    """How much of a stream waits: 20 ms, 1.4 s."""
+    if milliseconds is None:
+        return "–"
+    if milliseconds >= 1000:
+        return _("%(s).1f s") % {"s": milliseconds / 1000}
+    return _("%(ms)d ms") % {"ms": milliseconds}
+
+
+@register.filter
+def lasting(seconds: float) -> str:
+    """How long, as people say it: 23 s, 4 min 5 s."""
+    return telling.lasting(seconds)
+
+
+@register.filter
 def overall_tone(snapshot: Snapshot) -> str:
     """The state's tone; a warning while something that is switched on is not live."""
     if snapshot.state is not Status.STREAMING:
         return snapshot.state.tone
     enabled = [each for each in snapshot.destinations if each.enabled]
-    well = not snapshot.is_stale and all(each.state is DestinationState.LIVE for each in enabled)
+    well = (
+        not snapshot.is_stale
+        and snapshot.slate is None
+        and all(each.state is DestinationState.LIVE for each in enabled)
+    )
     return "live" if well else "warning"
 
 

@@ -128,3 +128,13 @@ def test_a_run_says_why_this_vps(stream, operator, vps):
     assert selection.why_not(candidates[1]) in page
     assert "&lt;b&gt;line" in page
     assert "on air" in page  # its transitions
+
+
+def test_a_run_says_its_seconds_off_air_and_leads_to_its_timeline(stream, operator, vps):
+    run = build.running(stream, vps)
+    one = stream.outputs.first()
+    outputs = {str(one.pk): {"off_s": 23.0, "off_since": None, "at": 1.0}, "999": {"off_s": 1.0, "off_since": None}}
+    Run.objects.filter(pk=run.pk).update(report={"memory": {"outputs": outputs}})
+    html = browser(operator).get(reverse("admin:streams_run_change", args=[run.pk])).content.decode()
+    assert "place 0: 23 s, 999: 1 s" in html
+    assert reverse("streams:run", args=[stream.pk, run.pk]) in html

@@ -4,10 +4,11 @@ import pytest
 from django.utils import timezone
 
 from agent.protocol import DestinationState, Pong, StartStream, StreamProgress
+from streams import happenings, telling
 from streams.converge import ACTOR_LATE, FLEET_HEARD, Sweep, resolve_overdue
 from streams.inbox import Inbox
 from streams.lifecycle import TIMEOUTS
-from streams.models import EndReason, Progress, Run, Status
+from streams.models import EndReason, Progress, Run, RunEvent, Status
 from streams.tests import build
 
 
@@ -222,3 +223,53 @@ def test_a_command_that_was_lost_is_sent_again_once_a_heartbeat_misses_it(stream
     assert isinstance(command, StartStream)
     run.refresh_from_db()
     assert run.commanded_at == later
+
+
+# ------------------------------------------------------------------------------------------------ what happened
+
+
+def lines(run):
+    return [telling.tell(row.kind, row.facts).words for row in RunEvent.objects.filter(run=run).order_by("id")]
+
+
+def states(run, state, **fields):
+    return build.report(run, destinations=(DestinationState(id=run.stream.outputs.first().pk, state=state, **fields),))
+
+
+def test_what_happened_on_air_is_written_once_however_many_listen(stream, vps, inbox, now):
+    run, other = build.running(stream, vps), Inbox()
+    for seconds, state in [(0, "live"), (10, "reconnecting"), (33, "live")]:
+        at = now + timedelta(seconds=seconds)
+        message = build.heartbeat(vps, states(run, state, since=at.timestamp()), timestamp=at.timestamp())
+        for each in (inbox, other):
+            each.apply([message], at)
+    assert lines(run) == ["place 0: off air, connecting again", "place 0: back on air after 23 s off air"]
+    run.refresh_from_db()
+    assert sum(happenings.off_air(run.report).values()) == 23
+
+
+def test_a_word_that_comes_late_tells_nothing_and_overwrites_nothing(stream, vps, inbox, now):
+    run = build.running(stream, vps)
+    for seconds, state in [(0, "live"), (5, "refused"), (2, "live")]:
+        inbox.apply([build.heartbeat(vps, states(run, state, since=1.0), timestamp=1000.0 + seconds)], now)
+    run.refresh_from_db()
+    assert run.report["destinations"][0]["state"] == "refused"
+    assert lines(run) == ["place 0: refused by the server"]
+
+
+def test_another_listener_goes_on_where_one_left_off(stream, vps, now):
+    run = build.running(stream, vps)
+    for seconds, slate in [(0, None), (5, "the file is missing"), (12, None)]:
+        at = now + timedelta(seconds=seconds)
+        Inbox().apply([build.heartbeat(vps, build.report(run, slate=slate), timestamp=at.timestamp())], at)
+    assert lines(run) == ["The slate was on air for 7 s: the file is missing"]
+
+
+def test_a_flood_is_a_few_rows_and_few_queries(stream, vps, inbox, now, django_assert_max_num_queries):
+    run = build.running(stream, vps)
+    for second in range(120):
+        at = now + timedelta(seconds=second)
+        report = states(run, "reconnecting" if second % 2 else "live", since=at.timestamp())
+        with django_assert_max_num_queries(14):
+            inbox.apply([build.heartbeat(vps, report, timestamp=at.timestamp())], at)
+    assert RunEvent.objects.count() < 10

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from kit.redirects import back
 from streams import access, actions, pages
 from streams.errors import Refused
 from streams.hanging import force_stop_hanging
-from streams.models import Stream
+from streams.models import Stream, StreamDestination
+from streams.views.doing import done, number
 from streams.views.requests import Request
 
 
@@ -29,7 +26,7 @@ def page(request: Request, pk: int) -> HttpResponse:
     now = timezone.now()
     if not stream.state.is_resting and force_stop_hanging(now=now):
         stream = access.stream_of(request.user, pk)
-    return render(request, "streams/show.html", pages.show_context(stream, now))
+    return render(request, "streams/show.html", pages.page_context(stream, now))
 
 
 @login_required
@@ -43,14 +40,14 @@ def fragments(request: Request, pk: int) -> HttpResponse:
 @require_POST
 def start(request: Request, pk: int) -> HttpResponse:
     stream = access.stream_of(request.user, pk)
-    return _done(request, stream, lambda: actions.start(stream, request.user))
+    return done(request, stream, lambda: actions.start(stream, request.user))
 
 
 @login_required
 @require_POST
 def stop(request: Request, pk: int) -> HttpResponse:
     stream = access.stream_of(request.user, pk)
-    return _done(request, stream, lambda: actions.stop(stream, request.user))
+    return done(request, stream, lambda: actions.stop(stream, request.user))
 
 
 @login_required
@@ -59,7 +56,40 @@ def output(request: Request, pk: int, output_pk: int) -> HttpResponse:
     """Switches one destination on or off; on air, the others notice nothing."""
     row = access.output_of(request.user, pk, output_pk)
     wanted = request.POST.get("enabled") == "1"
-    return _done(request, row.stream, lambda: actions.set_output_enabled(row, wanted, request.user))
+    return done(request, row.stream, lambda: actions.set_output_enabled(row, wanted, request.user))
+
+
+@login_required
+@require_POST
+def add_output(request: Request, pk: int) -> HttpResponse:
+    """One more of the owner's saved destinations."""
+    stream = access.stream_of(request.user, pk)
+    chosen = number(request.POST.get("destination"))
+    return done(request, stream, lambda: actions.add_output(stream, chosen or 0, request.user))
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def remove_output(request: Request, pk: int, output_pk: int) -> HttpResponse:
+    """GET asks, POST does. Somebody else may have taken it out a moment ago: that is said, not an error."""
+    stream = access.stream_of(request.user, pk)
+    output = stream.outputs.select_related("destination").filter(pk=output_pk).first()
+    if request.method == "GET" and output is not None:
+        return render(request, "confirm.html", _take_out(stream, output))
+    try:
+        actions.remove_output(stream, output_pk, request.user)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return redirect("streams:show", pk)
+
+
+def _take_out(stream: Stream, output: StreamDestination) -> dict[str, str]:
+    return {
+        "title": _("Take «%s» out of this stream?") % output.destination.name,
+        "text": _("The others notice nothing. The destination itself stays saved."),
+        "action": _("Take out"),
+        "back": reverse("streams:show", args=[stream.pk]),
+    }
 
 
 @login_required
@@ -98,17 +128,3 @@ def _question(stream: Stream) -> dict[str, str]:
         "action": _("Delete"),
         "back": reverse("streams:show", args=[stream.pk]),
     }
-
-
-def _done(request: Request, stream: Stream, verb: Callable[[], object]) -> HttpResponse:
-    """Does the verb; a refusal is said. Answers a page's script with fragments, everybody else with the page."""
-    try:
-        verb()
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    if not request.htmx:
-        return back(request, "streams:list")
-    fresh = access.stream_of(request.user, stream.pk)
-    now = timezone.now()
-    html = pages.rows_html([fresh], now) if "row" in request.GET else pages.show_html(fresh, now)
-    return HttpResponse(html + render_to_string("streams/fragments/notes.html", {}, request))
