@@ -36,7 +36,8 @@ QUIET_S: Final = 10.0
 class Happening:
     """One line. `facts` by kind:
 
-    destination  output, name, state; `reason`, `off_s` (back on air after), or `times` and `off_s`: a sum
+    destination  output, name, state; `reason`, `off_s` (on air after; `first`: it had never been), or `times` and
+                 `off_s`: a sum
     skipped      item, name, reason; or `times`: a sum
     slate        reason, seconds, paused; or `times` and `seconds`: a sum
     input        item, name, state, `reason`, `off_s`; or `times`: a sum
@@ -168,12 +169,14 @@ class _Story:
 
     def _is_live(self, each: DestinationState, was: Mapping[str, Any], now: dict[str, Any]) -> None:
         now["told"] = None
+        now["has_been_live"] = True
         if was.get("state") == "live":
             return
         off_s = self._close(each, now)
         is_quiet = now.pop("quiet", False) and (off_s or 0.0) < QUIET_S
         if was.get("state") and not is_quiet:
-            self._of(each, now, **({} if off_s is None else {"off_s": off_s}))
+            first = {} if was.get("has_been_live") or off_s is None else {"first": True}
+            self._of(each, now, **first, **({} if off_s is None else {"off_s": off_s}))
 
     def _is_off(self, each: DestinationState, was: Mapping[str, Any], now: dict[str, Any]) -> None:
         now["told"] = None
@@ -187,11 +190,14 @@ class _Story:
             now["quiet"] = self._report.phase != "on_air"
             # Without a playout nobody knows since when; the agent names the run's begin.
             now["off_since"] = self._now if now["quiet"] else self._moment(each.since)
+        never_came = each.state != "connecting" and not was.get("has_been_live") and now["off_since"] is None
+        if never_came:
+            now["off_since"] = self._moment(each.since)
         reason = _words(each.reason)
         if each.state in ("refused", "failed") and now["told"] != [each.state, reason]:
             now["told"] = [each.state, reason]
             self._of(each, now, reason=reason)
-        elif is_lost and not now["quiet"]:
+        elif (is_lost and not now["quiet"]) or never_came:
             self._of(each, now, reason=reason)
 
     def _of(self, each: DestinationState, now: dict[str, Any], **facts: Any) -> None:

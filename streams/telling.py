@@ -68,7 +68,8 @@ def _destination(facts: Facts) -> Told:
 def _on_air_again(facts: Facts) -> str:
     if "off_s" not in facts:
         return _("on air")
-    return _("back on air after %(time)s off air") % {"time": lasting(facts["off_s"])}
+    words = _("on air after %(time)s of trying") if facts.get("first") else _("back on air after %(time)s off air")
+    return words % {"time": lasting(facts["off_s"])}
 
 
 def _flapping(facts: Facts) -> str:

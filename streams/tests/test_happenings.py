@@ -77,6 +77,16 @@ CASES = {
         [(0, report(place("refused", 0, "Wrong key"))), (9, report(place("refused", 9, "Banned")))],
         ["YouTube: refused by the server: Wrong key", "YouTube: refused by the server: Banned"],
     ),
+    "never reached, then it is": (
+        [
+            (0, report(place("connecting"))),
+            (2, report(place("reconnecting", 2, "connection refused"))),
+            (5, report(place("connecting", 5))),
+            (9, report(place("reconnecting", 9, "connection refused"))),
+            (47, report(place("live", 47))),
+        ],
+        ["YouTube: off air, connecting again: connection refused", "YouTube: on air after 45 s of trying"],
+    ),
     "failed": (
         [(0, report(place("failed", 0, "no such host")))],
         ["YouTube: cannot be reached as it is set up: no such host"],
