@@ -22,6 +22,7 @@ from agent.events import Adopted, Event, MediaCached, Shutdown, Tick
 from agent.ffmpeg import Ffmpeg
 from agent.load import LoadMeter
 from agent.log import Redactor
+from agent.nursery import Nursery
 from agent.obtain import Obtainer
 from agent.pictures import Pictures
 from agent.protocol import Heartbeat, StreamConfig
@@ -46,7 +47,8 @@ class Core:
         self._ffmpeg = Ffmpeg(config.ffmpeg)
         trust = Trust(config.trusted_hosts, config.plain_http_hosts)
         self._obtainer = Obtainer(self._cache, trust, self._ffmpeg, self.post)
-        self._supervisor = Supervisor(config.runs_dir, self.post)
+        self._nursery = Nursery()
+        self._supervisor = Supervisor(config.runs_dir, self.post, nursery=self._nursery)
         self._pictures = Pictures(self._ffmpeg, trust, self._supervisor.run_dir, self._pictures_wanted)
         self._link = RedisLink(
             config.redis_url,
@@ -63,6 +65,7 @@ class Core:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.post, Shutdown())
+        self._nursery.warm_up()
         self._take_over()
         self._link.start()
         ticking = asyncio.create_task(self._tick_for_ever())
@@ -78,6 +81,7 @@ class Core:
     async def _close(self) -> None:
         await self._link.close()
         await self._supervisor.let_go()
+        self._nursery.close()
         jobs = asyncio.create_task(self._obtainer.close())
         await asyncio.wait([jobs], timeout=2.0)
 
