@@ -81,7 +81,7 @@ class Nursery:
             ours.setblocking(False)
             child = subprocess.Popen(
                 self._command,
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
                 cwd=home_of_the_package(),

@@ -362,6 +362,27 @@ def test_a_killed_agent_leaves_no_ffmpeg_behind(
         agent.clear_away()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_nursery_ends_with_its_agent_and_its_playouts_are_adopted(
+    agent: AgentProcess, ear: Ear, files: FileServer, number: int
+) -> None:
+    with NginxRtmp() as server:
+        start(ear, config(files, server))
+        ear.wait_for(live_at(1))
+        (nursery,) = agent.nurseries()
+        (playout,) = agent.playouts()
+        assert f"PPid:\t{nursery}\n" in Path(f"/proc/{playout}/status").read_text()
+        agent.end(number)
+        wait_until(lambda: procfs.start_ticks(nursery) is None, what="the nursery gone")
+        heard = len(ear.heard)
+        agent.start()
+        ear.wait_for(beat_with(phase="on_air", restarts=0), since=heard)
+        wait_until(agent.nurseries, what="a nursery of its own")
+        assert agent.playouts() == [playout]
+        stop(ear)
+        assert len(server.recordings_of(f"{KEY}-1")) == 1
+
+
 def test_two_agents_do_not_share_a_directory(agent: AgentProcess, redis_server: RedisServer, files: FileServer) -> None:
     second = AgentProcess(redis_server.url, agent.work_dir, files.host, 8)
     second.start()
