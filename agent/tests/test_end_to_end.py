@@ -374,9 +374,9 @@ def test_a_nursery_ends_with_its_agent_and_its_playouts_are_adopted(
         assert f"PPid:\t{nursery}\n" in Path(f"/proc/{playout}/status").read_text()
         agent.end(number)
         wait_until(lambda: procfs.start_ticks(nursery) is None, what="the nursery gone")
-        heard = len(ear.heard)
+        ended_at = time.time()
         agent.start()
-        ear.wait_for(beat_with(phase="on_air", restarts=0), since=heard)
+        ear.wait_for(lambda m: isinstance(m, Heartbeat) and m.runs and m.timestamp > ended_at)
         wait_until(agent.nurseries, what="a nursery of its own")
         assert agent.playouts() == [playout]
         stop(ear)
