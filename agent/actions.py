@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.journal import Record
-from agent.protocol import StreamStatus, UpMessage, VideoFile
+from agent.protocol import PushUrl, StreamStatus, UpMessage, VideoFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,13 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Relay:
+    """All that nginx on this server is to push, by stream."""
+
+    wanted: dict[int, tuple[PushUrl, ...]] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AppendLog:
     run_id: str
     lines: tuple[str, ...]
@@ -135,6 +142,7 @@ Action = (
     | Signal
     | Remember
     | Forget
+    | Relay
     | AppendLog
     | Publish
     | Report

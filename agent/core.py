@@ -22,6 +22,8 @@ from agent.events import Adopted, Event, MediaCached, Shutdown, Tick
 from agent.ffmpeg import Ffmpeg
 from agent.load import LoadMeter
 from agent.log import Redactor
+from agent.nginx import Nginx
+from agent.nginx_program import Program
 from agent.nursery import Nursery
 from agent.obtain import Obtainer
 from agent.pictures import Pictures
@@ -40,7 +42,12 @@ class Core:
         self._config = config
         self._redactor = redactor
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
-        self._state = State(vps_id=config.vps_id, max_streams=config.max_streams, on_exit=config.on_exit)
+        self._state = State(
+            vps_id=config.vps_id,
+            max_streams=config.max_streams,
+            on_exit=config.on_exit,
+            nginx_port=config.nginx_rtmp_port,
+        )
         self._done = False
         self._load = LoadMeter(config.work_dir)
         self._cache = Cache(config.cache_dir, config.cache_bytes)
@@ -49,6 +56,8 @@ class Core:
         self._obtainer = Obtainer(self._cache, trust, self._ffmpeg, self.post)
         self._nursery = Nursery()
         self._supervisor = Supervisor(config.runs_dir, self.post, nursery=self._nursery)
+        program = Program(config.nginx, config.nginx_rtmp_port)
+        self._nginx = Nginx(program, config.nginx_conf, self.post, reach_private=config.reach_private)
         self._pictures = Pictures(self._ffmpeg, trust, self._supervisor.run_dir, self._pictures_wanted)
         self._link = RedisLink(
             config.redis_url,
@@ -70,18 +79,21 @@ class Core:
         self._link.start()
         ticking = asyncio.create_task(self._tick_for_ever())
         picturing = asyncio.create_task(self._pictures.run())
+        relaying = asyncio.create_task(self._nginx.run())
         try:
             while not self._done:
                 self._handle(await self._queue.get())
         finally:
             ticking.cancel()
             picturing.cancel()
+            relaying.cancel()
             await self._close()
 
     async def _close(self) -> None:
         await self._link.close()
         await self._supervisor.let_go()
         self._nursery.close()
+        await self._nginx.close()
         jobs = asyncio.create_task(self._obtainer.close())
         await asyncio.wait([jobs], timeout=2.0)
 
@@ -217,6 +229,7 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
     actions.Signal: lambda core, do: core._supervisor.signal(do.run_id, do.number),
     actions.Remember: Core._remember,
     actions.Forget: Core._forget,
+    actions.Relay: lambda core, do: core._nginx.want(do.wanted),
     actions.AppendLog: lambda core, do: core._supervisor.append_log(do.run_id, do.lines),
     actions.Publish: lambda core, do: core._link.publish(do.message),
     actions.Report: Core._report,

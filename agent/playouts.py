@@ -6,7 +6,7 @@ import signal
 from dataclasses import replace
 from typing import Final
 
-from agent import media, runs
+from agent import media, relays, runs
 from agent.actions import AskNext, AskToStop, Forget, Signal
 from agent.events import Adopted, PlayoutExited, PlayoutStarted, PlayoutStatus
 from agent.state import FINISHED, STOPPED, Order, Run, Verdict
@@ -141,6 +141,7 @@ def _take_over(turn: Turn, order: Order, event: Adopted) -> None:
         on_air_since=record.on_air_since,
         failures=record.failures,
         restarts=record.restarts,
+        relays=relays.assumed(order.config),
         told="streaming" if record.on_air_since is not None else "",
     )
     turn.note("info", "a playout on air is adopted", turn.put(run))

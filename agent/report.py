@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agent import relays
 from agent.journal import Record
 from agent.protocol import DestinationState, PushUrl, RunReport, SkippedItem, StreamConfig, VideoFile
 from agent.state import Media, Run
@@ -115,13 +116,13 @@ def failure(media: Library, key: str, item: VideoFile) -> str | None:
 def _destinations(run: Run) -> tuple[DestinationState, ...]:
     """As the playout says; before it says anything, as they are bound to begin."""
     said = {each.id: each for each in run.playing.destinations} if run.playing else {}
-    return tuple(said.get(push.id) or _untold(push, run.begun_at) for push in run.config.push_urls)
+    return tuple(said.get(push.id) or _untold(run, push) for push in run.config.push_urls)
 
 
-def _untold(push: PushUrl, since: float) -> DestinationState:
-    bad = bad_destination(push)
+def _untold(run: Run, push: PushUrl) -> DestinationState:
+    bad = bad_destination(push) or relays.failure(run, push)
     state = "failed" if bad else "connecting" if push.enabled else "disabled"
-    return DestinationState(id=push.id, state=state, since=since, reason=bad)
+    return DestinationState(id=push.id, state=state, since=run.begun_at, reason=bad)
 
 
 def visible(run: Run, media: Library) -> tuple[Any, ...]:
@@ -139,8 +140,8 @@ def visible(run: Run, media: Library) -> tuple[Any, ...]:
     )
 
 
-def plan_of(run: Run, media: Library) -> dict[str, Any]:
-    """The playout's plan.json."""
+def plan_of(run: Run, media: Library, nginx_port: int) -> dict[str, Any]:
+    """The playout's plan.json. nginx listens on this port."""
     config = run.config
     return {
         "stream_id": config.id,
@@ -150,9 +151,10 @@ def plan_of(run: Run, media: Library) -> dict[str, Any]:
         "order": config.order,
         "items": _plan_items(run, media),
         "destinations": [
-            {"id": push.id, "name": push.name, "url": push.url, "key": push.key, "enabled": push.enabled}
+            {"id": push.id, "name": push.name, "enabled": push.enabled, "via": push.via}
+            | relays.place(run, push, nginx_port)
             for push in config.push_urls
-            if bad_destination(push) is None
+            if bad_destination(push) is None and not relays.waits(run, push)
         ],
     }
 

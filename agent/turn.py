@@ -10,7 +10,7 @@ from dataclasses import replace
 from operator import is_not
 from typing import Final
 
-from agent import report
+from agent import relays, report
 from agent.actions import (
     Action,
     Forget,
@@ -122,6 +122,7 @@ class Turn:
         for stream_id in [*self.before.runs, *(each for each in self.runs if each not in self.before.runs)]:
             self._follow(self.before.runs.get(stream_id), self.runs.get(stream_id), first, last)
         self._hold(first)
+        first += relays.follow(self.before.runs, self.runs)
         while len(self.ended) > ENDED_REMEMBERED:
             del self.ended[next(iter(self.ended))]
         state = replace(
@@ -150,10 +151,12 @@ class Turn:
         self._follow_progress(same, new)
 
     def _follow_plan(self, old: Run | None, new: Run, first: list[Action], last: list[Action]) -> None:
-        if old is not None and old.order is new.order and self.media == self.before.media:
+        same_places = old is not None and old.order is new.order and old.relays is new.relays
+        if same_places and self.media == self.before.media:
             return
-        plan = report.plan_of(new, self.media)
-        if old is None or report.plan_of(old, self.before.media) != plan:
+        port = self.before.nginx_port
+        plan = report.plan_of(new, self.media, port)
+        if old is None or report.plan_of(old, self.before.media, port) != plan:
             # Before a spawn the plan must lie there; otherwise after what the handlers asked for.
             starts = any(isinstance(each, Spawn) and each.run_id == new.run_id for each in self._actions)
             (first if starts else last).append(WritePlan(new.run_id, plan))
