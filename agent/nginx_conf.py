@@ -24,6 +24,8 @@ DEFAULT_PORT: Final = 1935
 LONGEST: Final = 512
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?\Z")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~:/?&=%@+,-]+\Z")
+_URL: Final = re.compile(r"[A-Za-z0-9._~:/?&=%@+,\[\]-]+\Z")
+"""Before it is taken apart, which drops some characters without a word."""
 _APPLICATION: Final = """\
 application {name} {{
     live on;
@@ -77,7 +79,7 @@ def place(url: str, key: str) -> Place:
     if parts.scheme != "rtmp" or not host:
         raise Unfit("its address is not rtmp:// with the name of a server")
     app = parts.path.strip("/") + (f"?{parts.query}" if parts.query else "")
-    if not _is_host(host) or "@" in parts.netloc or parts.fragment or not _PLAIN.match(app):
+    if not _URL.match(url) or not _is_host(host) or "@" in parts.netloc or not _PLAIN.match(app):
         raise Unfit("its address has characters that nginx cannot be given: choose another way to push")
     called = _bracketed(host) if port == DEFAULT_PORT else server(host, port)
     return Place(f"rtmp://{called}/{app}", host, port, app, key)

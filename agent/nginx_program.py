@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 from collections.abc import Set
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ LOOK_SECONDS: Final = 0.1
 LOOKS: Final = 3
 """In a row: for a moment the workers before it accept connections too."""
 LONGEST_WORDS: Final = 200
+_NOISE: Final = re.compile(r"^\d+#\d+: |(?<=\W)/(?:[^\s/\"]+/)+")
 
 
 class NginxError(Exception):
@@ -95,7 +97,7 @@ async def _is_taken(session: Session, reader: asyncio.StreamReader, writer: asyn
 
 
 def plain(said: str, keys: Set[str]) -> str:
-    """Its last complaint. nginx quotes what it reads."""
+    """Its last complaint, without numbers of processes and the way to its files. nginx quotes what it reads."""
     lines = [line for line in said.splitlines() if line.strip()]
     worst = [line for line in lines if "[emerg]" in line or "[error]" in line] or lines
     if not worst:
@@ -103,4 +105,4 @@ def plain(said: str, keys: Set[str]) -> str:
     words = worst[-1].partition("] ")[2] or worst[-1]
     for key in sorted(keys - {""}, key=len, reverse=True):
         words = words.replace(key, HIDDEN)
-    return words[:LONGEST_WORDS]
+    return _NOISE.sub("", words)[:LONGEST_WORDS]
