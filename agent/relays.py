@@ -31,11 +31,11 @@ def loaded(run: Run, event: RelaysLoaded) -> Run:
 
 
 def follow(before: Mapping[int, Run], after: Mapping[int, Run]) -> list[Relay]:
-    """Asked for only when it differs."""
+    """Asked for when it differs, and for every new run: it has yet to hear what is loaded."""
     old, new = ([run.order for run in runs.values()] for runs in (before, after))
     if len(old) == len(new) and not any(map(is_not, old, new)):
         return []
-    return [Relay(wanted(after))] if wanted(after) != wanted(before) else []
+    return [Relay(wanted(after))] if _by_run(after) != _by_run(before) else []
 
 
 def wanted(runs: Mapping[int, Run]) -> Wanted:
@@ -64,6 +64,11 @@ def place(run: Run, push: PushUrl, port: int) -> dict[str, Any]:
         return {"url": push.url, "key": push.key}
     application = nginx_conf.application_name(run.stream_id, push.id)
     return {"url": f"rtmp://127.0.0.1:{port}/{application}", "key": run.relays[push.id]}
+
+
+def _by_run(runs: Mapping[int, Run]) -> dict[str, tuple[PushUrl, ...]]:
+    found = {run.run_id: _pushes(run.config) for run in runs.values()}
+    return {run_id: pushes for run_id, pushes in found.items() if pushes}
 
 
 def _pushes(config: StreamConfig) -> tuple[PushUrl, ...]:
