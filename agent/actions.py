@@ -110,6 +110,13 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Relay:
+    """All that nginx on this server is to push, by stream."""
+
+    wanted: dict[int, tuple[PushUrl, ...]] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AppendLog:
     run_id: str
     lines: tuple[str, ...]
@@ -167,6 +174,7 @@ Action = (
     | Signal
     | Remember
     | Forget
+    | Relay
     | AppendLog
     | Publish
     | Report

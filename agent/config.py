@@ -36,6 +36,11 @@ class Config:
     """Certificates trusted for RTMPS besides the system's."""
     reach_private: bool = False
     """Development only: loopback and private addresses are destinations and live inputs too."""
+    nginx: str = "nginx"
+    nginx_conf: Path | None = None
+    """The main file of an nginx that this agent may reload (deploy/nginx-agent.conf.example); None: it has none."""
+    nginx_rtmp_port: int = 1935
+    """Where it listens on loopback."""
     on_exit: str = "handover"
     """`handover`: playouts stay on air for the next agent; `stop`: they end with this one."""
 
@@ -61,6 +66,9 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         max_streams=_read(environ, "EZSTREAM_MAX_STREAMS", _positive, None),
         ca_file=_read(environ, "EZSTREAM_CA_FILE", _certificates, None),
         reach_private=_read(environ, "EZSTREAM_ALLOW_PRIVATE_DESTINATIONS", _flag, False),
+        nginx=_read(environ, "EZSTREAM_NGINX", str, "nginx"),
+        nginx_conf=_read(environ, "EZSTREAM_NGINX_CONF", _directory, None),
+        nginx_rtmp_port=_read(environ, "EZSTREAM_NGINX_RTMP_PORT", _port, 1935),
         on_exit=_read(environ, "EZSTREAM_ON_EXIT", _exit_mode, "handover"),
     )
 
@@ -94,6 +102,13 @@ def _positive(raw: str) -> int:
     if not (raw.isascii() and raw.isdigit() and int(raw) > 0):
         raise ValueError("must be a whole number above 0")
     return int(raw)
+
+
+def _port(raw: str) -> int:
+    port = _positive(raw)
+    if port > 65535:
+        raise ValueError("must be a port")
+    return port
 
 
 def _flag(raw: str) -> bool:

@@ -24,6 +24,9 @@ from agent.ffmpeg import Ffmpeg
 from agent.flvscan import profile_at
 from agent.load import LoadMeter
 from agent.log import Redactor
+from agent.nginx import Nginx
+from agent.nginx_program import Program
+from agent.nursery import Nursery
 from agent.obtain import Obtainer
 from agent.pictures import Pictures
 from agent.playout.plan import Destination
@@ -51,6 +54,7 @@ class Core:
             max_streams=config.max_streams,
             on_exit=config.on_exit,
             reach_private=config.reach_private,
+            nginx_port=config.nginx_rtmp_port,
         )
         self._done = False
         self._load = LoadMeter(config.work_dir)
@@ -61,7 +65,10 @@ class Core:
         self._obtainer = Obtainer(self._cache, trust, self._ffmpeg, self.post)
         self._slates = SlateMaker(self._cache, trust, self._ffmpeg, self.post)
         self._trials = Trials(self._attempt, self.post)
-        self._supervisor = Supervisor(config.runs_dir, self.post)
+        self._nursery = Nursery()
+        self._supervisor = Supervisor(config.runs_dir, self.post, nursery=self._nursery)
+        program = Program(config.nginx, config.nginx_rtmp_port)
+        self._nginx = Nginx(program, config.nginx_conf, self.post, reach_private=config.reach_private)
         self._pictures = Pictures(self._ffmpeg, trust, self._supervisor.run_dir, self._pictures_wanted)
         self._link = RedisLink(
             config.redis_url,
@@ -78,22 +85,26 @@ class Core:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.post, Shutdown())
+        self._nursery.warm_up()
         self._take_over()
         self._link.start()
         ticking = asyncio.create_task(self._tick_for_ever())
         picturing = asyncio.create_task(self._pictures.run())
+        relaying = asyncio.create_task(self._nginx.run())
         try:
             while not self._done:
                 self._handle(await self._queue.get())
         finally:
             ticking.cancel()
             picturing.cancel()
+            relaying.cancel()
             await self._close()
 
     async def _close(self) -> None:
         await self._link.close()
         await self._supervisor.let_go()
-        closing = (self._obtainer.close(), self._slates.close(), self._trials.close())
+        self._nursery.close()
+        closing = (self._obtainer.close(), self._slates.close(), self._trials.close(), self._nginx.close())
         await asyncio.wait([asyncio.create_task(each) for each in closing], timeout=2.0)
 
     async def _tick_for_ever(self) -> None:
@@ -257,6 +268,7 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
     actions.Signal: lambda core, do: core._supervisor.signal(do.run_id, do.number),
     actions.Remember: Core._remember,
     actions.Forget: Core._forget,
+    actions.Relay: lambda core, do: core._nginx.want(do.wanted),
     actions.AppendLog: lambda core, do: core._supervisor.append_log(
         do.run_id, tuple(map(core._redactor.clean, do.lines))
     ),

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from agent import media, playouts, report, runs, slates, steering
+from agent import media, playouts, relays, report, runs, slates, steering
 from agent.actions import Action, Exit, Poke, Publish
 from agent.events import (
     Adopted,
@@ -29,6 +29,7 @@ from agent.events import (
     PlayoutExited,
     PlayoutStarted,
     PlayoutStatus,
+    RelaysLoaded,
     Shutdown,
     SlateFailed,
     SlateReady,
@@ -107,6 +108,15 @@ def _media_failed(turn: Turn, event: MediaFailed) -> None:
         runs.fail_if_hopeless(turn, stream_id)
 
 
+def _relays_loaded(turn: Turn, event: RelaysLoaded) -> None:
+    run = turn.runs.get(event.stream_id)
+    if run is None:
+        return
+    turn.put(relays.loaded(run, event))
+    for reason in sorted({*event.failed.values()} - {*run.relays_failed.values()}):
+        turn.note("warning", f"nginx does not push for a destination: {reason}", run)
+
+
 _HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     StartStream: runs.start,
     UpdateStream: runs.update,
@@ -119,6 +129,7 @@ _HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     PlayoutStarted: playouts.started,
     PlayoutStatus: playouts.status,
     PlayoutExited: playouts.exited,
+    RelaysLoaded: _relays_loaded,
     Adopted: playouts.adopted,
     Tick: _tick,
     Shutdown: _shutdown,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.journal import Record
@@ -131,6 +132,15 @@ class Adopted:
 
 
 @dataclass(frozen=True, slots=True)
+class RelaysLoaded:
+    """What nginx on this server pushes of a stream now, by destination: the local key to publish under, or why not."""
+
+    stream_id: int
+    loaded: Mapping[int, str]
+    failed: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     pass
 
@@ -154,6 +164,7 @@ Event = (
     | SlateEvent
     | PlayoutEvent
     | TrialEnded
+    | RelaysLoaded
     | Tick
     | Shutdown
 )

@@ -6,7 +6,7 @@ import signal
 from dataclasses import replace
 from typing import Final
 
-from agent import media, runs, slates
+from agent import media, relays, runs, slates
 from agent.actions import AskNext, AskToStop, Forget, Signal
 from agent.events import Adopted, PlayoutExited, PlayoutStarted, PlayoutStatus
 from agent.state import FINISHED, STOPPED, Order, Playing, Run, Verdict
@@ -161,6 +161,7 @@ def _take_over(turn: Turn, order: Order, event: Adopted) -> None:
         failures=record.failures,
         hurried=record.hurried,
         restarts=record.restarts,
+        relays=relays.assumed(order.config),
         told="streaming" if record.on_air_since is not None else "",
     )
     turn.note("info", "a playout on air is adopted", turn.put(run))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from agent import shelf
+from agent import relays, shelf
 from agent.journal import Record
 from agent.profile import DEFAULT
 from agent.protocol import DestinationState, PushUrl, RunReport, SkippedItem, StreamConfig, VideoFile
@@ -138,13 +138,13 @@ def failure(run: Run, media: Library, item: VideoFile) -> str | None:
 def _destinations(run: Run) -> tuple[DestinationState, ...]:
     """As the playout says; before it says anything, as they are bound to begin."""
     said = {each.id: each for each in run.playing.destinations} if run.playing else {}
-    return tuple(said.get(push.id) or _untold(push, run.begun_at) for push in run.config.push_urls)
+    return tuple(said.get(push.id) or _untold(run, push) for push in run.config.push_urls)
 
 
-def _untold(push: PushUrl, since: float) -> DestinationState:
-    bad = bad_destination(push)
+def _untold(run: Run, push: PushUrl) -> DestinationState:
+    bad = bad_destination(push) or relays.failure(run, push)
     state = "failed" if bad else "connecting" if push.enabled else "disabled"
-    return DestinationState(id=push.id, state=state, since=since, reason=bad)
+    return DestinationState(id=push.id, state=state, since=run.begun_at, reason=bad)
 
 
 def visible(run: Run, media: Library) -> tuple[Any, ...]:
@@ -166,8 +166,8 @@ def visible(run: Run, media: Library) -> tuple[Any, ...]:
     )
 
 
-def plan_of(run: Run, media: Library, slates: Shelf) -> dict[str, Any]:
-    """The playout's plan.json, but for the settings of this agent."""
+def plan_of(run: Run, media: Library, slates: Shelf, nginx_port: int) -> dict[str, Any]:
+    """The playout's plan.json, but for the settings of this agent. nginx listens on this port."""
     config = run.config
     return {
         "stream_id": config.id,
@@ -177,7 +177,12 @@ def plan_of(run: Run, media: Library, slates: Shelf) -> dict[str, Any]:
         "order": config.order,
         "slate": shelf.path_for(run.order, DEFAULT, slates),
         "items": [_plan_item(run, item, media, slates) for item in config.video_files],
-        "destinations": [_plan_destination(push) for push in config.push_urls if bad_destination(push) is None],
+        "destinations": [
+            {"id": push.id, "name": push.name, "enabled": push.enabled, "via": push.via}
+            | relays.place(run, push, nginx_port)
+            for push in config.push_urls
+            if bad_destination(push) is None and not relays.waits(run, push)
+        ],
     }
 
 
@@ -194,17 +199,6 @@ def _plan_item(run: Run, item: VideoFile, media: Library, slates: Shelf) -> dict
         "failed": failure(run, media, item),
         "slate": shelf.path_for(run.order, one.profile, slates),
         "live_url": item.live_url or None,
-    }
-
-
-def _plan_destination(push: PushUrl) -> dict[str, Any]:
-    return {
-        "id": push.id,
-        "name": push.name,
-        "url": push.url,
-        "key": push.key,
-        "enabled": push.enabled,
-        "via": push.via,
     }
 
 

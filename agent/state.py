@@ -152,6 +152,9 @@ class Run:
     told: str = ""
     """The furthest stage of progress said so far."""
     said_unreached: bool = False
+    relays: Mapping[int, str] = field(default_factory=dict)
+    """Destinations that nginx here answers for, and the local keys they are published under."""
+    relays_failed: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def config(self) -> StreamConfig:
@@ -187,6 +190,7 @@ class State:
     max_streams: int | None = None
     on_exit: str = "handover"
     reach_private: bool = False
+    nginx_port: int = 1935
     runs: Mapping[int, Run] = field(default_factory=dict)
     """By stream: never two of one stream."""
     media: Mapping[str, Media] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from agent import procfs
 from agent.actions import Steer
 from agent.events import Event, PlayoutExited, PlayoutStarted, PlayoutStatus, SteerAnswered
 from agent.journal import write_atomically
+from agent.nursery import Nursery, clean_environment, home_of_the_package
 from agent.playout_link import STEER_SECONDS, Answer, PlayoutLink
 
 PLAN: Final = "plan.json"
@@ -42,15 +43,20 @@ class _Playout:
     pidfd: int
     link: PlayoutLink
     child: subprocess.Popen[bytes] | None
-    """None: adopted, somebody else's child."""
+    """None: somebody else's child, adopted or from the nursery."""
 
 
 class Supervisor:
-    def __init__(self, runs_dir: Path, post: Post, command: tuple[str, ...] = COMMAND) -> None:
+    def __init__(
+        self, runs_dir: Path, post: Post, command: tuple[str, ...] = COMMAND, nursery: Nursery | None = None
+    ) -> None:
         self._runs_dir = runs_dir
         self._post = post
         self._command = command
+        self._nursery = nursery
         self._playouts: dict[str, _Playout] = {}
+        self._coming: dict[str, int | None] = {}
+        """Asked of the nursery, not here yet; the signal it is to get then."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def run_dir(self, run_id: str) -> Path:
@@ -60,16 +66,42 @@ class Supervisor:
 
     def spawn(self, stream_id: int, run_id: str, *, resume: bool) -> None:
         """Posts PlayoutStarted, or PlayoutExited when it could not even begin."""
+        if self._nursery is None:
+            self._begin_fresh(stream_id, run_id, resume)
+        else:
+            self._coming[run_id] = None
+            self._later(self._begin_warm(self._nursery, stream_id, run_id, resume))
+
+    async def _begin_warm(self, nursery: Nursery, stream_id: int, run_id: str, resume: bool) -> None:
         run_dir = self.run_dir(run_id)
+        with contextlib.suppress(OSError):
+            (run_dir / EXIT).unlink(missing_ok=True)
+        pid = await nursery.spawn(run_dir, resume=resume)
+        number = self._coming.pop(run_id, None)
+        if pid is None:
+            self._begin_fresh(stream_id, run_id, resume)
+        else:
+            self._watch(stream_id, run_id, pid, None)
+        if number is not None:
+            self.signal(run_id, number)
+
+    def _begin_fresh(self, stream_id: int, run_id: str, resume: bool) -> None:
         try:
-            child = self._popen(run_dir, resume)
+            child = self._popen(self.run_dir(run_id), resume)
         except OSError as error:
             reason = f"it could not be started ({error.strerror})"
             self._post(PlayoutExited(stream_id, run_id, None, reason))
             return
-        ticks = procfs.start_ticks(child.pid) or 0
-        self._attach(stream_id, run_id, child.pid, child)
-        self._post(PlayoutStarted(stream_id, run_id, child.pid, ticks))
+        self._watch(stream_id, run_id, child.pid, child)
+
+    def _watch(self, stream_id: int, run_id: str, pid: int, child: subprocess.Popen[bytes] | None) -> None:
+        ticks = procfs.start_ticks(pid) or 0
+        try:
+            self._attach(stream_id, run_id, pid, child)
+        except ProcessLookupError:
+            self._post(PlayoutExited(stream_id, run_id, None, exit_reason(self.run_dir(run_id))))
+            return
+        self._post(PlayoutStarted(stream_id, run_id, pid, ticks))
 
     def _popen(self, run_dir: Path, resume: bool) -> subprocess.Popen[bytes]:
         (run_dir / EXIT).unlink(missing_ok=True)
@@ -81,8 +113,8 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                cwd=_home_of_the_package(),
-                env=_environment(),
+                cwd=home_of_the_package(),
+                env=clean_environment(),
             )
 
     def adopt(self, stream_id: int, run_id: str, pid: int, ticks: int) -> bool:
@@ -155,9 +187,12 @@ class Supervisor:
         if playout is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(playout.pidfd, number)
+        elif run_id in self._coming:
+            self._coming[run_id] = number
 
     async def let_go(self) -> None:
         """Stops watching; the playouts stay as they are."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for playout in list(self._playouts.values()):
             self._detach(playout)
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -209,16 +244,3 @@ def exit_reason(run_dir: Path) -> str | None:
         return str(body["reason"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _home_of_the_package() -> Path:
-    """Where `python -m agent.playout` finds the package; a zipapp finds itself by PYTHONPATH."""
-    home = Path(__file__).resolve().parent.parent
-    return home if home.is_dir() else home.parent
-
-
-def _environment() -> dict[str, str]:
-    """No settings of the agent: they hold the password of Redis, and a playout needs none."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EZSTREAM_")}
-    home = str(Path(__file__).resolve().parent.parent)
-    return kept | {"PYTHONPATH": home}

@@ -11,7 +11,7 @@ from dataclasses import replace
 from operator import is_not
 from typing import Final
 
-from agent import report, shelf
+from agent import relays, report, shelf
 from agent.actions import (
     Action,
     Forget,
@@ -146,6 +146,7 @@ class Turn:
             self._follow(self.before.runs.get(stream_id), self.runs.get(stream_id), first, last)
         if not same_orders or self.media != self.before.media:
             self._hold(first)
+        first += relays.follow(self.before.runs, self.runs)
         for remembered, most in ((self.ended, ENDED_REMEMBERED), (self.steered, STEERED_REMEMBERED)):
             while len(remembered) > most:
                 del remembered[next(iter(remembered))]
@@ -177,10 +178,12 @@ class Turn:
         self._follow_progress(same, new)
 
     def _follow_plan(self, old: Run | None, new: Run, first: list[Action], last: list[Action]) -> None:
-        if old is not None and old.order is new.order and self._same_files:
+        same_places = old is not None and old.order is new.order and old.relays is new.relays
+        if same_places and self._same_files:
             return
-        plan = report.plan_of(new, self.media, self.slates)
-        if old is None or report.plan_of(old, self.before.media, self.before.slates) != plan:
+        port = self.before.nginx_port
+        plan = report.plan_of(new, self.media, self.slates, port)
+        if old is None or report.plan_of(old, self.before.media, self.before.slates, port) != plan:
             # Before a spawn the plan must lie there; otherwise after what the handlers asked for.
             starts = any(isinstance(each, Spawn) and each.run_id == new.run_id for each in self._actions)
             (first if starts else last).append(WritePlan(new.run_id, plan))

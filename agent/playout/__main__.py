@@ -121,15 +121,19 @@ def _count(value: object) -> int:
     return max(0, value) if isinstance(value, int) else 0
 
 
+def play(run_dir: Path, resume: bool) -> int:
+    """The exit code."""
+    os.umask(0o077)
+    os.chdir(run_dir)
+    return _Process(run_dir, resume).run()
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="agent.playout", description="On air for one stream.")
     parser.add_argument("--resume", action="store_true", help="begin at the item and position in status.json")
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
     options = parser.parse_args(arguments)
-    os.umask(0o077)
-    run_dir: Path = options.run_dir.resolve()
-    os.chdir(run_dir)
-    return _Process(run_dir, options.resume).run()
+    return play(options.run_dir.resolve(), options.resume)
 
 
 if __name__ == "__main__":

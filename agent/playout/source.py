@@ -1,4 +1,4 @@
-"""One item being read: blocks of 1 MiB in a thread, ahead of what is on air, also from a growing file."""
+"""One item being read: blocks of 256 KiB in a thread, ahead of what is on air, also from a growing file."""
 
 import asyncio
 import io
@@ -14,7 +14,7 @@ from . import flv
 from .flv import FlvError, FlvParser, Tag
 from .plan import Item
 
-BLOCK: Final = 1 << 20
+BLOCK: Final = 1 << 18
 GROWTH_POLL_S: Final = 0.2
 WARM_MS: Final = 1000
 """So much of an item must be there before it takes over from the slate: it would be back in a moment otherwise."""

@@ -234,6 +234,12 @@ class AgentProcess:
         found = procfs.playouts_under(self.work_dir / "runs")
         return [pid for pids in found.values() for pid in pids]
 
+    def nurseries(self) -> list[int]:
+        """Its children that playouts are forked from."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if "agent.playout.nursery" in procfs.command_line(int(pid))]
+
     def log(self) -> list[dict]:
         return [json.loads(line) for line in self.log_path.read_text().splitlines() if line.startswith("{")]
 

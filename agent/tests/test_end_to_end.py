@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import redis
 from agent import procfs
 from agent.flvscan import profile_at
 from agent.playout.plan import Plan, read_plan
-from agent.playout.tests.servers import NginxRtmp
+from agent.playout.tests.servers import NGINX, NginxRtmp
 from agent.profile import DEFAULT
 from agent.protocol import (
     DestinationTested,
@@ -35,6 +36,7 @@ from agent.protocol import (
     VideoFile,
 )
 from agent.tests.clips import make, plain
+from agent.tests.local_nginx import LocalNginx
 from agent.tests.servers import AgentProcess, Ear, FileServer, RedisServer, file_server
 from lab.processes import ROOM, wait_until
 
@@ -99,7 +101,7 @@ def config(files: FileServer, *servers: NginxRtmp, run: str = "run-1", **more) -
         for number, server in enumerate(servers, 1)
     ]
     known = {"epoch": 1, "video_files": (video(files, 1, "/a.mp4"), video(files, 2, "/b.mp4"))}
-    return StreamConfig(id=42, run_id=run, push_urls=tuple(pushes), **(known | more))
+    return StreamConfig(id=42, run_id=run, **({"push_urls": tuple(pushes)} | known | more))
 
 
 def streaming(message) -> bool:
@@ -477,6 +479,62 @@ def test_a_killed_agent_leaves_no_ffmpeg_behind(
 
 def pids_in(path: Path) -> list[int]:
     return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_nursery_ends_with_its_agent_and_its_playouts_are_adopted(
+    agent: AgentProcess, ear: Ear, files: FileServer, number: int
+) -> None:
+    with NginxRtmp() as server:
+        start(ear, config(files, server))
+        ear.wait_for(live_at(1))
+        (nursery,) = agent.nurseries()
+        (playout,) = agent.playouts()
+        assert f"PPid:\t{nursery}\n" in Path(f"/proc/{playout}/status").read_text()
+        agent.end(number)
+        wait_until(lambda: procfs.start_ticks(nursery) is None, what="the nursery gone")
+        ended_at = time.time()
+        agent.start()
+        ear.wait_for(lambda m: isinstance(m, Heartbeat) and m.runs and m.timestamp > ended_at)
+        wait_until(agent.nurseries, what="a nursery of its own")
+        assert agent.playouts() == [playout]
+        stop(ear)
+        assert len(server.recordings_of(f"{KEY}-1")) == 1
+
+
+def test_nginx_pushes_what_the_playout_gives_it(
+    redis_server: RedisServer, files: FileServer, tmp_path: Path, ear: Ear
+) -> None:
+    with LocalNginx(tmp_path / "nginx") as local, NginxRtmp() as one, NginxRtmp() as two:
+        settings = {"EZSTREAM_NGINX_CONF": str(local.conf), "EZSTREAM_NGINX_RTMP_PORT": str(local.port)}
+        agent = AgentProcess(redis_server.url, tmp_path / "work", files.host, VPS, **settings, EZSTREAM_NGINX=NGINX)
+        agent.start()
+        try:
+            ear.wait_for(lambda m: isinstance(m, Heartbeat))
+            native, other = config(files, one, two).push_urls
+            relayed = replace(other, via="nginx")
+            bad = PushUrl(id=3, name="bad", url="rtmp://no-such-host.invalid/app", key=f"{KEY}-3", via="nginx")
+            start(ear, config(files, push_urls=(native, relayed, bad)))
+            said = ear.wait_for(live_at(2)).run.destinations
+            assert [(each.id, each.reason) for each in said if each.state == "failed"] == [
+                (3, "the name «no-such-host.invalid» cannot be resolved")
+            ]
+            grows(one, f"{KEY}-1")
+            grows(two, f"{KEY}-2")
+            agent.end(signal.SIGKILL)
+            heard = len(ear.heard)
+            agent.start()
+            ear.wait_for(beat_with(phase="on_air"), since=heard)
+            again = config(files, push_urls=(native, replace(relayed, key=f"{KEY}-new")))
+            ear.command(VPS, UpdateStream(config=again, timestamp=time.time()))
+            wait_until(lambda: recorded(two, f"{KEY}-new") > 10_000, what="the new key pushed")
+            assert len(two.recordings_of(f"{KEY}-2")) == 1, "adopted without dropping it"
+            stop(ear)
+            assert len(one.recordings_of(f"{KEY}-1")) == 1
+            wait_until(lambda: not list(local.streams.glob("stream_*.conf")), what="its keys gone")
+            assert KEY not in agent.log_path.read_text() + local.log()
+        finally:
+            agent.clear_away()
 
 
 def test_two_agents_do_not_share_a_directory(agent: AgentProcess, redis_server: RedisServer, files: FileServer) -> None:
