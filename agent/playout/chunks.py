@@ -12,8 +12,8 @@ from typing import Final
 SET_CHUNK_SIZE: Final = 1
 ABORT: Final = 2
 DEFAULT_CHUNK_SIZE: Final = 128
-OUR_CHUNK_SIZE: Final = 60_000
-MAX_MESSAGE: Final = 256 * 1024  # a server has nothing longer to say to a publisher
+OUR_CHUNK_SIZE: Final = 4096  # what most servers announce, and so what FFmpeg, OBS and FMLE write
+MAX_MESSAGE: Final = 64 * 1024  # a server has nothing longer to say to a publisher
 MAX_CHUNK_STREAMS: Final = 32
 _EXTENDED: Final = 0xFFFFFF
 

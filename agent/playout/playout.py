@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from . import still
+from .connect import trusting
 from .leg import Leg, Surroundings
-from .link import trusting
+from .legs import make_leg
 from .meter import Meter
 from .packets import Batch, Packet
 from .plan import Destination, Item, Plan
@@ -50,7 +51,7 @@ class Playout:
         self.started_at = time.time()
         self.changed = asyncio.Event()
         self.programme = Programme(Playlist(plan.items, plan.order, plan.loop, rng), self._wake_up)
-        self._around = Surroundings(self.changed.set, self._tls, lambda: self.plan.reach_private, rng)
+        self._around = Surroundings(self.changed.set, self._tls, lambda: self.plan, rng)
         self._legs: dict[int, Leg] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
@@ -248,7 +249,7 @@ class Playout:
             self._add(destination)
 
     def _add(self, destination: Destination) -> None:
-        leg = Leg(destination, self._around)
+        leg = make_leg(destination, self._around)
         self._legs[destination.id] = leg
         before = self._leaving.get(destination.id)
         if before is None:

@@ -3,9 +3,10 @@
 import random
 from typing import Any
 
-from agent.playout.chunks import ChunkDecoder, Message
+from agent.playout.chunks import OUR_CHUNK_SIZE, ChunkDecoder, Message
 from agent.playout.flv import AUDIO, SCRIPT, VIDEO, Tag
-from agent.playout.leg import Leg, Surroundings
+from agent.playout.leg import Surroundings
+from agent.playout.native import NativeLeg
 from agent.playout.packets import Batch, Packet, Packetiser
 from agent.playout.plan import Destination
 from agent.playout.target import Secret
@@ -17,6 +18,8 @@ class Collecting:
     def __init__(self) -> None:
         self.written = b""
         self.queued = 0
+        self.opened = True
+        self.acknowledgements = 0
         self.session: Any = type("Session", (), {"stream_id": 1})
         self.over: Any = type("Over", (), {"done": staticmethod(lambda: False)})
 
@@ -32,13 +35,13 @@ class Collecting:
 
     def messages(self) -> list[Message]:
         decoder = ChunkDecoder()
-        decoder._chunk_size = 60_000
+        decoder._chunk_size = OUR_CHUNK_SIZE
         return decoder.feed(self.written)
 
 
-def _leg() -> tuple[Leg, Collecting]:
-    around = Surroundings(lambda: None, lambda: None, lambda: True, random.Random(1))  # type: ignore[arg-type,return-value]
-    leg, link = Leg(Destination(1, "", "", Secret("k"), True), around), Collecting()
+def _leg() -> tuple[NativeLeg, Collecting]:
+    around = Surroundings(lambda: None, lambda: None, lambda: None, random.Random(1))  # type: ignore[arg-type,return-value]
+    leg, link = NativeLeg(Destination(1, "", "", Secret("k"), True), around), Collecting()
     leg._link = link  # type: ignore[assignment]
     return leg, link
 
