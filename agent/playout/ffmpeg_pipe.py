@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -42,17 +43,23 @@ class Program:
 
 
 class FfmpegPipe(asyncio.SubprocessProtocol):
-    """`over` gets the reason why it ended. `sent`: bytes FFmpeg says it has written to the server."""
+    """`over` gets the reason why it ended. `sent`: bytes FFmpeg says it has written to the server.
+
+    `gone` is set when there is no process any more, `ended_well` when it ended by itself and had nothing to complain.
+    """
 
     acknowledgements = 0
 
     def __init__(self, target: Target, options: Path, reach_private: bool) -> None:
         self.telling = words.Telling(target)
         self.over: asyncio.Future[RtmpError] = asyncio.get_running_loop().create_future()
+        self.gone = asyncio.Event()
+        self.ended_well = False
         self.sent = 0
         self._fed = 0
         self._acked = 0
         self._waiting = 0
+        self._opened_at = math.inf
         self._options = options
         self._reach_private = reach_private
         self._transport: asyncio.SubprocessTransport | None = None
@@ -96,11 +103,18 @@ class FfmpegPipe(asyncio.SubprocessProtocol):
         self._signal(signal.SIGTERM)
         if self._stdin is not None:
             self._stdin.abort()
-        await asyncio.wait({self.over}, timeout=TERM_S)
-        if not self.over.done():
-            self._signal(signal.SIGKILL)
-            await asyncio.wait({self.over}, timeout=KILL_S)
+        if not await self._is_gone(TERM_S):
+            await self.kill()
+
+    async def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        await self._is_gone(KILL_S)
         self._end(Temporary("closed"))
+
+    async def _is_gone(self, limit_s: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.gone.wait(), limit_s)
+        return self.gone.is_set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.SubprocessTransport, transport)
@@ -114,12 +128,19 @@ class FfmpegPipe(asyncio.SubprocessProtocol):
             if fd == _OUT:
                 self._on_progress(line)
             else:
-                self.telling.hear(line[:_LONGEST_LINE].decode(errors="replace"))
+                self._on_telling(line[:_LONGEST_LINE])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The process is gone and its last words are read."""
-        code = self._transport.get_returncode() if self._transport else None
-        self._end(self.telling.verdict(code or 0))
+        code = (self._transport.get_returncode() if self._transport else None) or 0
+        self.ended_well = code == 0 and not self.telling.errors
+        self._end(self.telling.verdict(code, asyncio.get_running_loop().time() - self._opened_at))
+        self.gone.set()
+
+    def _on_telling(self, line: bytes) -> None:
+        self.telling.hear(line.decode(errors="replace"))
+        if self.opened:
+            self._opened_at = min(self._opened_at, asyncio.get_running_loop().time())
 
     def _on_progress(self, line: bytes) -> None:
         name, _, value = line.partition(b"=")

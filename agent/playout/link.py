@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import math
 import os
 import socket
 import struct
@@ -19,6 +20,7 @@ _READ_SIZE: Final = 4096  # so little that reading it never holds up the other d
 _CHATTER: Final = 256 * 1024
 _CHATTER_PER_S: Final = 64 * 1024
 _UNREAD: Final = 1 << 20
+_BRIEF_S: Final = 2.0
 
 
 class Misconfigured(RtmpError):
@@ -26,15 +28,18 @@ class Misconfigured(RtmpError):
 
 
 class Closed(Temporary):
-    """The server closed the connection; `phase` is how far the session was."""
+    """The server closed the connection; `phase` is how far the session was, `taken_s` how long it took the stream."""
 
-    def __init__(self, phase: Phase, how: str = "closed") -> None:
+    def __init__(self, phase: Phase, *, reset: bool = False, taken_s: float = _BRIEF_S) -> None:
         during = {
             Phase.HANDSHAKE: " during the handshake",
             Phase.CONNECT: " on «connect»: is the application right?",
             Phase.CREATE: " on «createStream»",
             Phase.PUBLISH: " when it was given the stream key",
         }
+        how = "reset" if reset else "closed"
+        if phase is Phase.PUBLISHED and taken_s < _BRIEF_S:
+            how = f"accepted the stream and at once {how}"
         super().__init__(f"the server {how} the connection{during.get(phase, '')}")
         self.phase = phase
 
@@ -49,6 +54,7 @@ class Link(asyncio.BufferedProtocol):
         self.session = Session(target, os.urandom(NONCE_SIZE))
         self.over: asyncio.Future[RtmpError] = loop.create_future()
         self.published = asyncio.Event()
+        self._published_at = math.inf
         self.sent = 0
         self._acked = 0
         self._transport: asyncio.Transport | None = None
@@ -141,7 +147,8 @@ class Link(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fileno = -1
-        self._end(Closed(self.session.phase, "reset" if isinstance(exc, ConnectionResetError) else "closed"))
+        taken_s = asyncio.get_running_loop().time() - self._published_at
+        self._end(Closed(self.session.phase, reset=isinstance(exc, ConnectionResetError), taken_s=taken_s))
 
     def _listen(self, data: bytes) -> None:
         self._spend(len(data))
@@ -149,7 +156,8 @@ class Link(asyncio.BufferedProtocol):
         output = self.session.take_output()
         if output and self._transport and self._transport.get_write_buffer_size() < _UNREAD:
             self.write(output)  # who reads nothing needs no answer, and must not make us keep them
-        if self.session.phase is Phase.PUBLISHED:
+        if self.session.phase is Phase.PUBLISHED and not self.published.is_set():
+            self._published_at = asyncio.get_running_loop().time()
             self.published.set()
 
     def _spend(self, count: int) -> None:
