@@ -7,6 +7,7 @@ elsewhere: ``from agent.playout.tests.servers import NginxRtmp``.
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -107,6 +108,20 @@ def ffmpeg_listener(out: Path) -> Iterator[str]:
         process.wait()
 
 
+@contextmanager
+def pyrtmp_server(directory: Path) -> Iterator[str]:
+    """PyRTMP: yields the URL without key; every publish ends up in `directory`."""
+    port = free_port()
+    command = [sys.executable, "-m", "agent.playout.tests.pyrtmp_server", str(port), str(directory)]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL)
+    try:
+        wait_open(port)
+        yield f"rtmp://127.0.0.1:{port}/live"
+    finally:
+        process.kill()
+        process.wait()
+
+
 def _listening(port: int) -> bool:
     """Without connecting: FFmpeg would take that for its publisher."""
     wanted = f"0100007F:{port:04X}"
@@ -157,6 +172,34 @@ def black_hole() -> Iterator[int]:
     def serve(connection: socket.socket) -> None:
         while connection.recv(65536):
             pass
+
+    with tcp_server(serve) as port:
+        yield port
+
+
+@contextmanager
+def deaf_port() -> Iterator[int]:
+    """A port that does not even answer a SYN: its queue of connections nobody accepts is full."""
+    waiting: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        try:
+            for _ in range(3):
+                waiting.append(socket.socket())
+                waiting[-1].setblocking(False)
+                waiting[-1].connect_ex(listener.getsockname())
+            yield int(listener.getsockname()[1])
+        finally:
+            for connection in waiting:
+                connection.close()
+
+
+@contextmanager
+def http_server(code: int) -> Iterator[int]:
+    """Answers every request with this code, as a gatekeeper of nginx-rtmp's does. Yields the port."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(f"HTTP/1.1 {code} Answer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
 
     with tcp_server(serve) as port:
         yield port

@@ -5,7 +5,7 @@ clients put on the wire can be laid side by side.
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,36 +137,51 @@ def _reply(size: int, *values: Any, stream_id: int = 0) -> bytes:
     return _chunk(3, COMMAND, amf.encode(*values), stream_id, size)
 
 
-def listen_to(connection: socket.socket, talk: Conversation) -> None:
-    """Plays the server until the publisher closes."""
+def listen_to(
+    connection: socket.socket, talk: Conversation, enough: Callable[[Conversation], bool] | None = None
+) -> None:
+    """Plays the server until the publisher closes, or what it has said is `enough`."""
     connection.settimeout(60)
     stream = _Stream(connection)
-    talk.greeting = stream.take(1 + _HANDSHAKE)
-    connection.sendall(b"\x03" + bytes(8) + os.urandom(_HANDSHAKE - 8) + talk.greeting[1:])
-    stream.take(_HANDSHAKE)
-    known: dict[int, Heard] = {}
     try:
-        while True:
+        _shake_hands(connection, stream, talk)
+        known: dict[int, Heard] = {}
+        while not (enough and enough(talk)):
             heard = _read_message(stream, known, talk.chunk_size)
             if heard is None:
                 continue
             talk.heard.append(heard)
             if heard.type_id == SET_CHUNK_SIZE:
                 talk.chunk_size = int.from_bytes(heard.payload, "big")
-            for answer in _answers(heard):
+            for answer in () if enough and enough(talk) else _answers(heard):
                 connection.sendall(answer)
     except EOFError:
         talk.left = True
 
 
+def _shake_hands(connection: socket.socket, stream: _Stream, talk: Conversation) -> None:
+    talk.greeting = stream.take(1 + _HANDSHAKE)
+    connection.sendall(b"\x03" + bytes(8) + os.urandom(_HANDSHAKE - 8) + talk.greeting[1:])
+    stream.take(_HANDSHAKE)
+
+
 @contextmanager
-def recording_server() -> Iterator[tuple[str, list[Conversation]]]:
-    """The URL without key, and the conversations as they come."""
+def recording_server(enough: Enough = None) -> Iterator[tuple[str, list[Conversation]]]:
+    """The URL without key, and the conversations as they come. It closes when what was said is `enough`."""
     talks: list[Conversation] = []
 
     def serve(connection: socket.socket) -> None:
         talks.append(Conversation())
-        listen_to(connection, talks[-1])
+        listen_to(connection, talks[-1], enough)
 
     with tcp_server(serve) as port:
         yield f"rtmp://127.0.0.1:{port}/live", talks
+
+
+def says(name: str) -> Callable[[Conversation], bool]:
+    """Enough at this command, which is left without answer."""
+    return lambda talk: any(each.name == name for each in talk.commands())
+
+
+def sends_media(count: int) -> Callable[[Conversation], bool]:
+    return lambda talk: len(talk.media()) >= count
