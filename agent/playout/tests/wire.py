@@ -137,9 +137,10 @@ def _reply(size: int, *values: Any, stream_id: int = 0) -> bytes:
     return _chunk(3, COMMAND, amf.encode(*values), stream_id, size)
 
 
-def listen_to(
-    connection: socket.socket, talk: Conversation, enough: Callable[[Conversation], bool] | None = None
-) -> None:
+Enough = Callable[[Conversation], bool] | None
+
+
+def listen_to(connection: socket.socket, talk: Conversation, enough: Enough = None) -> None:
     """Plays the server until the publisher closes, or what it has said is `enough`."""
     connection.settimeout(60)
     stream = _Stream(connection)
