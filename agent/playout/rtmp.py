@@ -187,7 +187,7 @@ class Session:
             raise chunks.ChunkError("a command longer than a server has a reason to send")
         values = amf.decode(payload)
         name, rest = (values[0], values[1:]) if values else (None, [])
-        info = next((value for value in rest if isinstance(value, Mapping) and "code" in value), {})
+        info = next((value for value in rest if isinstance(value, Mapping) and {"code", "level"} & value.keys()), {})
         if name == "_result":
             self._on_result(rest)
         elif name == "onBWDone":
@@ -233,7 +233,7 @@ class Session:
             raise self._failure(info, "the server answered with an error")
 
     def _on_status(self, info: Mapping[str, amf.Value]) -> None:
-        code = info.get("code")
+        code = _text(info, "code")
         if code == "NetStream.Publish.Start" and self.phase is Phase.PUBLISH:
             self.phase = Phase.PUBLISHED
         elif info.get("level") == "error" or code in REFUSALS or _redirect(info):
@@ -242,8 +242,8 @@ class Session:
     def _failure(self, info: Mapping[str, amf.Value], otherwise: str) -> RtmpError:
         if url := _redirect(info):
             return Redirected(url.removesuffix(f"/{self._key}"))
-        code, text = info.get("code"), info.get("description")
-        said = ", ".join(part for part in (code, text) if isinstance(part, str) and part)
+        code = _text(info, "code")
+        said = ", ".join(part for part in (code, _text(info, "description")) if part)
         plain = "".join(char if char.isprintable() else " " for char in said)
         reason = self._target.key.hide_in(plain)[:200] or otherwise
         if code in REFUSALS:
@@ -263,8 +263,12 @@ class Session:
         self._out += chunks.absolute(csid, message, self._chunk_size)
 
 
-def _redirect(info: Mapping[str, amf.Value]) -> str | None:
+def _text(info: Mapping[str, amf.Value], name: str) -> str:
+    value = info.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _redirect(info: Mapping[str, amf.Value]) -> str:
     """Where the server sends us instead: Adobe's servers, SRS and nginx-rtmp's descendants say it in `ex`."""
     more = info.get("ex")
-    url = more.get("redirect") if isinstance(more, Mapping) else info.get("redirect")
-    return url if isinstance(url, str) and url else None
+    return _text(more if isinstance(more, Mapping) else info, "redirect")
