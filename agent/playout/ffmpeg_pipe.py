@@ -188,6 +188,8 @@ async def start_ffmpeg(target: Target, program: Program, attempt: int) -> Ffmpeg
             addresses = await resolve(target)
     if not program.reach_private:
         refuse_private(target, addresses)
+    if shutil.which(program.path) is None:
+        raise Misconfigured("FFmpeg cannot be started: it is not there")
     try:
         await _prove(program)
         return await _spawn(target, program, None if target.tls else addresses[attempt % len(addresses)])
@@ -199,18 +201,18 @@ async def _spawn(target: Target, program: Program, address: str | None) -> Ffmpe
     options = _write_secretly(program.directory, words.options_file(target))
     trust = _trust(program) if target.tls else None
     command = words.arguments(program.path, words.bare_url(target, address), str(options), trust)
-    loop = asyncio.get_running_loop()
+    pipe: FfmpegPipe | None = None
     try:
-        _, pipe = await loop.subprocess_exec(
+        _, pipe = await asyncio.get_running_loop().subprocess_exec(
             lambda: FfmpegPipe(target, options, program.reach_private),
             *_bound_to_us(),
             *command,
             stdin=asyncio.subprocess.PIPE,
             env=_environment(),
         )
-    except OSError:
-        options.unlink(missing_ok=True)
-        raise
+    finally:
+        if pipe is None:
+            options.unlink(missing_ok=True)
     return pipe
 
 
@@ -227,15 +229,21 @@ async def _heeds_options(program: Program) -> bool:
     source = ["-f", "lavfi", "-i", "anullsrc", "-t", "0.1", "-c:a", "aac"]
     command = [program.path, "-v", "error", "-nostdin", *source, "-fpre", str(options), "-f", "flv", "pipe:1"]
     pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(
+        *_bound_to_us(), *command, stdin=nothing, stdout=pipe, stderr=nothing, env=_environment()
+    )
     try:
-        process = await asyncio.create_subprocess_exec(
-            *_bound_to_us(), *command, stdin=nothing, stdout=pipe, stderr=nothing, env=_environment()
-        )
         async with asyncio.timeout(_PROOF_LIMIT_S):
             written, _ = await process.communicate()
+    except TimeoutError as error:
+        raise Temporary("FFmpeg does not get on") from error
     finally:
         options.unlink(missing_ok=True)
-    return process.returncode == 0 and b"onMetaData" not in written
+        if process.returncode is None:
+            process.kill()
+    if process.returncode != 0:
+        raise Temporary(f"FFmpeg ended with code {process.returncode}")
+    return b"onMetaData" not in written
 
 
 def _write_secretly(directory: Path, text: str) -> Path:

@@ -6,6 +6,7 @@ elsewhere: ``from agent.playout.tests.servers import NginxRtmp``.
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -203,3 +204,50 @@ def http_server(code: int) -> Iterator[int]:
 
     with tcp_server(serve) as port:
         yield port
+
+
+@contextmanager
+def tls_before(port: int, certificate: Path) -> Iterator[int]:
+    """Ends TLS and passes everything on to `port`. Yields its own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with tcp_server(lambda client: _terminate(context, client, port)) as own:
+        yield own
+
+
+def _terminate(context: ssl.SSLContext, client: socket.socket, port: int) -> None:
+    with (
+        context.wrap_socket(client, server_side=True) as secure,
+        socket.create_connection(("127.0.0.1", port)) as upstream,
+    ):
+        thread = threading.Thread(target=_copy, args=(upstream, secure))
+        thread.start()
+        _copy(secure, upstream)
+        upstream.close()
+        thread.join(5)
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def relay_until(stuck: threading.Event, port: int) -> Iterator[int]:
+    """Passes everything on to `port` until `stuck`: then it reads nothing more and stays. Yields its own port."""
+    with tcp_server(lambda client: _relay(client, port, stuck)) as own:
+        yield own
+
+
+def _relay(client: socket.socket, port: int, stuck: threading.Event) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with socket.create_connection(("127.0.0.1", port)) as upstream:
+        threading.Thread(target=_copy, args=(upstream, client), daemon=True).start()
+        while not stuck.is_set() and (data := client.recv(65536)):
+            upstream.sendall(data)
+        upstream.settimeout(30)
+        while upstream.recv(65536):
+            pass

@@ -15,7 +15,7 @@ from lab.processes import wait_until
 from . import recordings
 from .clips import clip
 from .driver import RunningPlayout, destination, items
-from .servers import NginxRtmp, black_hole, tcp_server
+from .servers import NginxRtmp, black_hole, relay_until, tcp_server
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_reader_that_stops_reading_drops_and_disturbs_nobody(tmp_path: Path) -
     """A server behind a relay that stops relaying: the queue is bounded, then the connection is given up."""
     with NginxRtmp() as server:
         stuck = threading.Event()
-        with tcp_server(lambda client: _relay(client, server.port, stuck)) as port:
+        with relay_until(stuck, server.port) as port:
             places = [destination(1, server.url), destination(2, f"rtmp://127.0.0.1:{port}/live")]
             with RunningPlayout(tmp_path, items(clip(seconds=3)), places) as playout:
                 playout.wait_for_state(2, "live", 4)
@@ -156,22 +156,6 @@ def test_a_reader_that_stops_reading_drops_and_disturbs_nobody(tmp_path: Path) -
                 wait_until(lambda: "has taken no data" in (playout.destination(2)["reason"] or ""), "the reason", 25)
                 assert playout.state(1) == "live"
         _undisturbed(server)
-
-
-def _relay(client: socket.socket, port: int, stuck: threading.Event) -> None:
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    with socket.create_connection(("127.0.0.1", port)) as upstream:
-        threading.Thread(target=_copy, args=(upstream, client), daemon=True).start()
-        while not stuck.is_set() and (data := client.recv(65536)):
-            upstream.sendall(data)
-        upstream.settimeout(30)
-        while upstream.recv(65536):
-            pass
-
-
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    while data := source.recv(65536):
-        sink.sendall(data)
 
 
 def test_reload_adds_removes_disables_and_rekeys_without_touching_others(server: NginxRtmp, tmp_path: Path) -> None:
