@@ -132,7 +132,10 @@ class FfmpegPipe(asyncio.SubprocessProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The process is gone and its last words are read."""
-        code = (self._transport.get_returncode() if self._transport else None) or 0
+        code = 0
+        if self._transport is not None:
+            code = self._transport.get_returncode() or 0
+            self._transport.close()
         self.ended_well = code == 0 and not self.telling.errors
         self._end(self.telling.verdict(code, asyncio.get_running_loop().time() - self._opened_at))
         self.gone.set()

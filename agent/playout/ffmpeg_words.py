@@ -97,8 +97,8 @@ class Telling:
         target = self.target
         if "Failed to resolve hostname" in told:
             return Temporary(no_such_name(target))
-        if re.search(r"Connection to tcp://\S+ failed: Connection refused", told):
-            return Temporary(f"{target.address} cannot be reached: connection refused")
+        if re.search(r"Connection to tcp://\S+ failed: Connection timed out", told):
+            return Temporary(f"no answer from {target.address}")
         if failed := re.search(r"Connection to tcp://\S+ failed: (.+)", told):
             return Temporary(f"{target.address} cannot be reached: {self._shown(failed[1]).lower()}")
         if "Cannot open connection tls:" not in told:
