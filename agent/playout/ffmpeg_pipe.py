@@ -86,6 +86,7 @@ class FfmpegPipe(asyncio.SubprocessProtocol):
         """There is no more: FFmpeg sends the rest, unpublishes and ends."""
         if self._stdin is not None:
             self._stdin.close()
+            self._stdin = None
 
     def silence(self, seconds: float) -> str:
         if self.opened:

@@ -99,6 +99,14 @@ def test_a_private_address_is_not_even_connected_to(tmp_path: Path, host: str) -
     assert asked == []
 
 
+def test_nginx_on_this_server_is_reached_whatever_else_may_be_and_says_what_it_cannot_know(tmp_path: Path) -> None:
+    with NginxRtmp() as server:
+        place = destination(1, server.url, via="nginx")
+        with RunningPlayout(tmp_path, items(clip()), [place], reach_private=False) as playout:
+            playout.wait_for_state(1, "live", 4)
+            assert "does not tell what the platform answers" in playout.destination(1)["reason"]
+
+
 @pytest.mark.parametrize(
     ("address", "public"),
     [

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from agent.playout.chunks import OUR_CHUNK_SIZE, ChunkDecoder, Message
-from agent.playout.ffmpeg_leg import FfmpegLeg
-from agent.playout.flv import AUDIO, SCRIPT, VIDEO, Tag
+from agent.playout.ffmpeg_leg import RENEW_MS, FfmpegLeg
+from agent.playout.flv import AUDIO, SCRIPT, VIDEO, Tag, read_tag_head
 from agent.playout.leg import Surroundings
 from agent.playout.legs import make_leg
 from agent.playout.native import NativeLeg, NginxLeg
@@ -212,3 +212,54 @@ def test_nginx_on_this_server_is_never_simply_live() -> None:
 def test_the_way_to_push_makes_the_leg(via: Via, kind: type) -> None:
     around = Surroundings(lambda: None, lambda: None, lambda: None, random.Random(1))  # type: ignore[arg-type,return-value]
     assert type(make_leg(Destination(1, "", "", Secret("k"), True, via), around)) is kind
+
+
+class Feeding(Collecting):
+    """In an FFmpeg's place."""
+
+    finished = False
+
+    def finish(self) -> None:
+        self.finished = True
+
+
+def _fed() -> tuple[FfmpegLeg, Feeding]:
+    around = Surroundings(lambda: None, lambda: None, lambda: None, random.Random(1))  # type: ignore[arg-type,return-value]
+    leg, link = FfmpegLeg(Destination(1, "", "", Secret("k"), True, "ffmpeg"), around), Feeding()
+    leg._link = link  # type: ignore[assignment]
+    return leg, link
+
+
+def test_ffmpeg_is_fed_one_flv_that_begins_with_headers_and_a_key_frame() -> None:
+    leg, link = _fed()
+    packetiser = _packetiser()
+    leg.send(Batch(_second(packetiser, 0)[5:]), 1000)
+    assert link.written == b""
+    leg.send(Batch(_second(packetiser, 1)), 1000)
+    leg.rejoin()
+    leg.send(Batch(_second(packetiser, 2)), 1000)
+    assert link.written.count(b"FLV\x01") == 1
+    heads = _tags(link.written)
+    assert heads[:4] == [(SCRIPT, 1000), (VIDEO, 1000), (AUDIO, 1000), (VIDEO, 1000)]
+    assert heads[23:27] == [(SCRIPT, 2000), (VIDEO, 2000), (AUDIO, 2000), (VIDEO, 2000)], "again after a gap"
+
+
+def _tags(data: bytes) -> list[tuple[int, int]]:
+    """(kind, timestamp) of each."""
+    found, at = [], 13
+    while at < len(data):
+        head = read_tag_head(data, at)
+        found.append((head.kind, head.timestamp))
+        at += 11 + head.size + 4
+    return found
+
+
+def test_ffmpeg_is_renewed_before_its_timestamps_begin_again() -> None:
+    leg, link = _fed()
+    packetiser = _packetiser()
+    week = 7 * 24 * 3600
+    for weeks in range(3):
+        leg.send(Batch(_second(packetiser, weeks * week)), 1000)
+        assert link.finished is (weeks * week * 1000 > RENEW_MS)
+    leg.send(Batch(_second(packetiser, 3 * week)), 1000)
+    assert link.finished
