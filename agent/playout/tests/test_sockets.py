@@ -2,6 +2,8 @@
 
 import os
 import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,16 +24,17 @@ def test_a_connection_of_our_own_is_found_with_its_peer(host: str) -> None:
 
 
 def test_bytes_nobody_reads_are_waiting() -> None:
-    with tcp_server(lambda connection: connection.recv(1, socket.MSG_PEEK) and None) as port:
+    seen = threading.Event()
+    with tcp_server(lambda connection: seen.wait(60) and None) as port:
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.setblocking(False)
             sent = 0
-            try:
+            with suppress(BlockingIOError):
                 while True:
                     sent += client.send(bytes(65536))
-            except BlockingIOError:
-                waiting = max(each.waiting for each in connections(os.getpid()))
-        assert 0 < waiting <= sent
+            waiting = max(each.waiting for each in connections(os.getpid()))
+        seen.set()
+    assert 0 < waiting <= sent
 
 
 def test_of_a_process_that_is_gone_there_are_none(tmp_path: Path) -> None:
