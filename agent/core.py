@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -30,12 +29,13 @@ from agent.nursery import Nursery
 from agent.obtain import Obtainer
 from agent.pictures import Pictures
 from agent.playout.plan import Destination
+from agent.playout.trial import Trial, trial
 from agent.protocol import DestinationTested, Heartbeat, StreamConfig
 from agent.redis_link import RedisLink
 from agent.slate_maker import SlateMaker
 from agent.state import State
 from agent.supervisor import Supervisor, exit_reason
-from agent.trials import Outcome, Trials
+from agent.trials import Trials
 
 TICK_SECONDS: Final = 0.5
 ALIVE: Final = "alive"
@@ -163,12 +163,10 @@ class Core:
         held = self._state.runs.values()
         return {run.run_id: run.config.picture_url for run in held if run.on_air_since and run.config.picture_url}
 
-    async def _attempt(self, place: Destination) -> Outcome:
-        trial = importlib.import_module("agent.playout.trial").trial
+    async def _attempt(self, place: Destination) -> Trial:
         config = self._config
         ca_file = str(config.ca_file) if config.ca_file else None
-        outcome: Outcome = await trial(place, ca_file=ca_file, reach_private=config.reach_private, ffmpeg=config.ffmpeg)
-        return outcome
+        return await trial(place, ca_file=ca_file, reach_private=config.reach_private, ffmpeg=config.ffmpeg)
 
     # ------------------------------------------------------------------------------------ the loop
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
 from agent.actions import Try
 from agent.events import Event, TrialEnded
 from agent.playout.plan import VIAS, Destination
 from agent.playout.target import Secret
+from agent.playout.trial import Trial
 
 MOST: Final = 4
 WITHIN_SECONDS: Final = 10.0
@@ -18,18 +19,7 @@ BUSY: Final = "this server is busy with other tests: try again in a moment"
 log = logging.getLogger("agent.trials")
 
 
-class Outcome(Protocol):
-    """What `agent.playout.trial` tells."""
-
-    @property
-    def state(self) -> str: ...
-    @property
-    def message(self) -> str: ...
-    @property
-    def took_ms(self) -> int: ...
-
-
-Attempt = Callable[[Destination], Awaitable[Outcome]]
+Attempt = Callable[[Destination], Awaitable[Trial]]
 
 
 class Trials:

@@ -32,6 +32,9 @@ its agent. Standard library only; imports nothing outside this package. ``RUN_DI
 ``status.json`` (0600): STATUS, at every change and every 5 s; ``--resume`` starts at the item and position in
 it.
 
+``ffmpeg-*.opt`` (0600): application and key for an FFmpeg that pushes, until it has read them; ``trusted.pem``: the
+certificates it trusts.
+
 ``still.flv`` (0600): the newest key frame on air behind its codec header, every 10 s.
 
 ``exit.json`` (0600): ``{"code": int, "reason": str, "status": STATUS}``; reasons «finished» and «stopped»

@@ -12,8 +12,8 @@ from typing import Final
 SET_CHUNK_SIZE: Final = 1
 ABORT: Final = 2
 DEFAULT_CHUNK_SIZE: Final = 128
-OUR_CHUNK_SIZE: Final = 60_000
-MAX_MESSAGE: Final = 256 * 1024  # a server has nothing longer to say to a publisher
+OUR_CHUNK_SIZE: Final = 4096  # what most servers announce, and so what FFmpeg, OBS and FMLE write
+MAX_MESSAGE: Final = 64 * 1024  # a server has nothing longer to say to a publisher
 MAX_CHUNK_STREAMS: Final = 32
 _EXTENDED: Final = 0xFFFFFF
 
@@ -128,8 +128,9 @@ class ChunkDecoder:
             return None
         kind, csid, size = basic
         known = self._streams.get(csid)
-        if known is None and (kind != 0 or len(self._streams) >= MAX_CHUNK_STREAMS):
-            raise ChunkError("a chunk without a beginning" if kind else "too many chunk streams")
+        if known is None and (kind > 1 or len(self._streams) >= MAX_CHUNK_STREAMS):
+            # Type 0 should come first; some servers begin with type 1, and every other client bears it.
+            raise ChunkError("a chunk without a beginning" if kind > 1 else "too many chunk streams")
         fixed = (11, 7, 3, 0)[kind]
         raw = bytes(self._buffer[at + size : at + size + fixed + 4])
         extended = raw[:3] == b"\xff\xff\xff" if kind < 3 else bool(known and known.extended)

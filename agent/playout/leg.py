@@ -1,5 +1,5 @@
-"""One destination: its connection, its bounded queue, its retries and its state. Nothing here can hold up
-another.
+"""One destination: its connection, its bounded queue, its retries and its state, whatever way it is pushed. Nothing
+here can hold up another.
 """
 
 import asyncio
@@ -7,24 +7,37 @@ import logging
 import random
 import ssl
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from .backoff import REFUSED_S, STABLE_S, refused_delay, retry_delay
-from .link import Closed, Link, Misconfigured, open_link
+from .carrier import Carrier
+from .link import Closed, Misconfigured
 from .meter import Meter
-from .packets import Batch, Packet
-from .plan import Destination
+from .packets import Batch
+from .plan import Destination, Plan
 from .rtmp import Phase, Refused, RtmpError, Temporary
+from .signs import Signs
 from .target import Target, TargetError, parse_target
 
 State = Literal["connecting", "live", "reconnecting", "refused", "failed", "disabled"]
 SILENT_S: Final = 4.0
 STALLED_S: Final = 10.0
-LEAVE_S: Final = 0.6
+UNHEEDED_AFTER: Final = 2
+"""So many connections were given up because the server's acknowledgements ended: then those prove nothing."""
+UNHEEDED: Final = "the server stops acknowledging after a while: judged by what its network takes"
 
 log = logging.getLogger(__name__)
+
+
+class Unacknowledged(Temporary):
+    """Bytes go out, and the server no longer says that it has them."""
+
+
+Carried = TypeVar("Carried", bound=Carrier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +46,15 @@ class Surroundings:
 
     changed: Callable[[], None]
     tls: Callable[[], ssl.SSLContext]
-    reach_private: Callable[[], bool]
+    plan: Callable[[], Plan]
     rng: random.Random
+    run_dir: Path = Path()
 
 
-class Leg:
+class BaseLeg(ABC, Generic[Carried]):
+    LIVE_REASON: ClassVar[str | None] = None
+    """What must be said of it even while it is live."""
+
     def __init__(self, destination: Destination, around: Surroundings) -> None:
         self.destination = destination
         self.state: State = "connecting" if destination.enabled else "disabled"
@@ -47,19 +64,32 @@ class Leg:
         self.drops = 0
         self._around = around
         self._meter = Meter()
+        self._flow = Meter()
+        self._offered = 0
         self._task: asyncio.Task[None] | None = None
-        self._link: Link | None = None
+        self._link: Carried | None = None
         self._earlier = (0, 0)
         self._queued = 0
         self._joined: frozenset[int] = frozenset()
         self._overflowing = False
         self._media_from = 0
-        self._progress = (0, 0.0)
+        self._been_live = False
+        self._again = False
         self._healthy_at = time.monotonic()
+        self._signs = Signs(self._healthy_at)
         self._live_since = self._healthy_at
         self._closed_on_key = 0
         self._refusals = 0
+        self._unacknowledged = 0
         self._stopped = False
+
+    @abstractmethod
+    async def _open(self, target: Target) -> Carried:
+        """One attempt to connect. Raises RtmpError."""
+
+    @abstractmethod
+    def _put(self, link: Carried, batch: Batch) -> None:
+        """Hand the batch over; who has not joined begins where a packet has a preamble."""
 
     @property
     def ready(self) -> bool:
@@ -77,13 +107,13 @@ class Leg:
             self._task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
-        """Unpublish and close, at most LEAVE_S."""
+        """Unpublish and close, within the time the connection gives itself for that."""
         self._stopped = True
         link, self._link = self._link, None
         if self._task is not None:
             self._task.cancel()
         if link is not None:
-            await link.leave(LEAVE_S)
+            await link.leave()
             self._count(link)
 
     def send(self, batch: Batch, limit: int) -> None:
@@ -93,29 +123,29 @@ class Leg:
         link = self._link
         if link is None or not self.ready:
             return
+        self._offered += len(batch.joined)
         self._overflowing = self._queued > (limit // 2 if self._overflowing else limit)
         if self._overflowing:
             self._joined = frozenset()
             self.drops += len(batch.packets)
-        elif batch.kinds <= self._joined:
-            link.write(batch.joined)
         else:
-            self._send_singly(link, batch.packets)
+            self._put(link, batch)
 
     def check(self, now: float) -> None:
-        """Look at what the kernel says has arrived; `now` in monotonic seconds."""
+        """Look at what has arrived; `now` in monotonic seconds."""
         link = self._link
         if link is None or not self.ready:
             return
         self._queued, acked = link.measure()
-        if acked > self._progress[0] or not self._queued:
-            self._progress = (acked, now)
-        self._judge(link, acked, now - self._progress[1], now)
+        self._signs.note(now, self._queued, acked, link.acknowledgements)
+        self._judge(link, acked, now)
         self._meter.note(now, self._earlier[1] + acked)
+        self._flow.note(now, self._offered)
 
     def status(self, now: float) -> dict[str, Any]:
         """The destination's part of STATUS."""
         sent, acked = self._totals()
+        queued = self._queued if self.ready else 0
         return {
             "id": self.destination.id,
             "name": self.destination.name,
@@ -124,10 +154,11 @@ class Leg:
             "reason": self.reason,
             "bytes_sent": sent,
             "bytes_acked": acked,
-            "queue_bytes": self._queued if self.ready else 0,
+            "queue_bytes": queued,
             "bitrate_kbps": self._meter.kbps(now, acked) if self.ready else 0.0,
             "reconnects": self.reconnects,
             "drops": self.drops,
+            "lag_ms": self._lag_ms(now, queued),
         }
 
     def rejoin(self) -> None:
@@ -140,35 +171,41 @@ class Leg:
             self._link.abort(Temporary(reason))
         self._become("failed", reason)
 
+    def _lag_ms(self, now: float, queued: int) -> int:
+        """How long the stream, at its present rate, takes to make as many bytes as are queued."""
+        kbps = self._flow.kbps(now, self._offered)
+        return round(queued * 8 / kbps) if kbps else 0
+
     def _totals(self) -> tuple[int, int]:
         sent, acked = self._earlier
         if self._link is None:
             return sent, acked
         return sent + self._link.sent, acked + self._link.measure()[1]
 
-    def _judge(self, link: Link, acked: int, silent_s: float, now: float) -> None:
+    def _judge(self, link: Carried, acked: int, now: float) -> None:
+        silent_s, unacknowledged_s = self._signs.silent_s(now), self._signs.unacknowledged_s(now)
         if silent_s >= STALLED_S:
-            link.abort(Temporary(f"the server has taken no data for {STALLED_S:.0f} s"))
+            link.abort(Temporary(link.silence(STALLED_S)))
+        elif unacknowledged_s >= STALLED_S:
+            link.abort(Unacknowledged("the server no longer acknowledged what it was sent"))
         elif silent_s >= SILENT_S:
-            self._become("reconnecting", "the server is taking no data")
+            if link.opened:
+                self._become("reconnecting", "the server is taking no data")
+        elif unacknowledged_s > 0:
+            self._become("reconnecting", "the server no longer acknowledges what it is sent")
         elif link.sent > self._media_from > 0 and acked > self._media_from:
-            self._become("live", None)
+            self._go_live()
         if self.state == "live" and now - self._live_since >= STABLE_S:
             self._healthy_at = now
             self._closed_on_key = self._refusals = 0
 
-    def _send_singly(self, link: Link, packets: list[Packet]) -> None:
-        stream_id = link.session.stream_id
-        for packet in packets:
-            if packet.kind in self._joined:
-                link.write(packet.relative)
-            elif self._joined:
-                link.write(packet.absolute(stream_id))
-                self._joined |= {packet.kind}
-            elif packet.preamble is not None:
-                self._media_from = self._media_from or link.sent
-                link.write(packet.joining(stream_id))
-                self._joined = frozenset({packet.kind})
+    def _go_live(self) -> None:
+        if self.state == "live":
+            return
+        self.reconnects += self._again
+        self._again = False
+        self._been_live = True
+        self._become("live", UNHEEDED if self._unacknowledged >= UNHEEDED_AFTER else self.LIVE_REASON)
 
     async def _run(self) -> None:
         try:
@@ -183,7 +220,7 @@ class Leg:
     async def _attempt(self, target: Target) -> RtmpError:
         """One connection from its beginning to its end, and why it ended."""
         try:
-            link = await open_link(target, self._around.tls, reach_private=self._around.reach_private())
+            link = await self._open(target)
         except RtmpError as error:
             return error
         self._welcome(link)
@@ -192,21 +229,23 @@ class Leg:
         self._link = None
         return link.over.result()
 
-    def _welcome(self, link: Link) -> None:
-        self.reconnects += self._earlier != (0, 0)
+    def _welcome(self, link: Carried) -> None:
         self._link = link
         self._joined = frozenset()
         self._overflowing = False
+        self._queued = 0
         self._media_from = 0
-        self._progress = (0, time.monotonic())
+        self._again = self._been_live
+        self._signs = Signs(time.monotonic(), heed=self._unacknowledged < UNHEEDED_AFTER)
         self._around.changed()
 
-    def _count(self, link: Link) -> None:
+    def _count(self, link: Carried) -> None:
         self._earlier = (self._earlier[0] + link.sent, self._earlier[1] + link.measure()[1])
 
     def _after(self, error: RtmpError) -> float:
         """State the reason; seconds to wait before the next attempt."""
         reason = str(error)
+        self._unacknowledged += isinstance(error, Unacknowledged)
         if isinstance(error, Refused) or self._turned_away(error):
             self._become("refused", reason)
             return self._after_refusal()
@@ -247,3 +286,7 @@ class Leg:
         self.fail(f"internal error ({type(task.exception()).__name__})")
         self._link = None
         asyncio.get_running_loop().call_later(retry_delay(300, self._around.rng), self.start)
+
+
+Leg = BaseLeg[Any]
+"""One, whatever carries it."""

@@ -1,25 +1,26 @@
 """One connection to one server, carrying one RTMP session."""
 
 import asyncio
-import errno
 import fcntl
+import math
 import os
-import re
 import socket
-import ssl
 import struct
 import termios
-from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from .rtmp import NONCE_SIZE, Phase, RtmpError, Session, Temporary
-from .target import Target, is_public
+from .target import Target
 
-CONNECT_LIMIT_S: Final = 10.0
-ANSWER_LIMIT_S: Final = 10.0
 SEND_BUFFER: Final = 1 << 20  # left to itself the kernel hides ten seconds of lag
+LEAVE_S: Final = 0.6
 _SO_SNDBUFFORCE: Final = 32
 _FLUSH_POLL_S: Final = 0.01
+_READ_SIZE: Final = 4096  # so little that reading it never holds up the other destinations
+_CHATTER: Final = 256 * 1024
+_CHATTER_PER_S: Final = 64 * 1024
+_UNREAD: Final = 1 << 20
+_BRIEF_S: Final = 2.0
 
 
 class Misconfigured(RtmpError):
@@ -27,25 +28,44 @@ class Misconfigured(RtmpError):
 
 
 class Closed(Temporary):
-    """The server closed the connection; `phase` is how far the session was."""
+    """The server closed the connection; `phase` is how far the session was, `taken_s` how long it took the stream."""
 
-    def __init__(self, text: str, phase: Phase) -> None:
-        super().__init__(text)
+    def __init__(self, phase: Phase, *, reset: bool = False, taken_s: float = _BRIEF_S) -> None:
+        during = {
+            Phase.HANDSHAKE: " during the handshake",
+            Phase.CONNECT: " on «connect»: is the application right?",
+            Phase.CREATE: " on «createStream»",
+            Phase.PUBLISH: " when it was given the stream key",
+        }
+        how = "reset" if reset else "closed"
+        if phase is Phase.PUBLISHED and taken_s < _BRIEF_S:
+            how = f"accepted the stream and at once {how}"
+        super().__init__(f"the server {how} the connection{during.get(phase, '')}")
         self.phase = phase
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.BufferedProtocol):
     """`over` gets the reason why the connection ended; `published` is set when the server takes media."""
+
+    opened = True
 
     def __init__(self, target: Target) -> None:
         loop = asyncio.get_running_loop()
         self.session = Session(target, os.urandom(NONCE_SIZE))
         self.over: asyncio.Future[RtmpError] = loop.create_future()
         self.published = asyncio.Event()
+        self._published_at = math.inf
         self.sent = 0
         self._acked = 0
         self._transport: asyncio.Transport | None = None
         self._fileno = -1
+        self._buffer = bytearray(_READ_SIZE)
+        self._allowance = float(_CHATTER)
+        self._heard_at = loop.time()
+
+    @property
+    def acknowledgements(self) -> int:
+        return self.session.acknowledgements
 
     def measure(self) -> tuple[int, int]:
         """(bytes written that the server's kernel has not acknowledged, bytes it has), the latter never going
@@ -66,15 +86,23 @@ class Link(asyncio.Protocol):
             self.sent += len(data)
             self._transport.write(data)
 
+    def greet(self) -> None:
+        """The handshake begins; nothing is said before."""
+        self.write(self.session.take_output())
+
     def abort(self, reason: RtmpError) -> None:
         self._end(reason)
         if self._transport is not None:
             self._transport.abort()
 
-    async def leave(self, limit_s: float) -> None:
-        """Unpublish, close; what is not through after `limit_s` is cut off."""
+    def silence(self, seconds: float) -> str:
+        """What to say of a server that has not moved for so long."""
+        return f"the server has taken no data for {seconds:.0f} s"
+
+    async def leave(self) -> None:
+        """Unpublish, close; what is not through after LEAVE_S is cut off."""
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(LEAVE_S):
                 self.write(self.session.farewell())
                 while self.measure()[0] and not self.over.done():  # noqa: ASYNC110 - the kernel tells nobody
                     await asyncio.sleep(_FLUSH_POLL_S)
@@ -105,130 +133,44 @@ class Link(asyncio.Protocol):
         sock = cast(socket.socket, transport.get_extra_info("socket"))
         self._fileno = sock.fileno()
         _tune(sock)
-        self.write(self.session.take_output())
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self.over.done():
             return
         try:
-            self.session.receive(data)
+            self._listen(bytes(self._buffer[:nbytes]))
         except RtmpError as error:
             self.abort(error)
-            return
-        if output := self.session.take_output():
-            self.write(output)
-        if self.session.phase is Phase.PUBLISHED:
-            self.published.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fileno = -1
-        self._end(Closed(self._lost(exc), self.session.phase))
+        taken_s = asyncio.get_running_loop().time() - self._published_at
+        self._end(Closed(self.session.phase, reset=isinstance(exc, ConnectionResetError), taken_s=taken_s))
 
-    def _lost(self, exc: Exception | None) -> str:
-        how = "reset" if isinstance(exc, ConnectionResetError) else "closed"
-        during = {
-            Phase.HANDSHAKE: " during the handshake",
-            Phase.CONNECT: " on «connect»: is the application right?",
-            Phase.CREATE: " on «createStream»",
-            Phase.PUBLISH: " when it was given the stream key",
-        }
-        return f"the server {how} the connection{during.get(self.session.phase, '')}"
+    def _listen(self, data: bytes) -> None:
+        self._spend(len(data))
+        self.session.receive(data)
+        output = self.session.take_output()
+        if output and self._transport and self._transport.get_write_buffer_size() < _UNREAD:
+            self.write(output)  # who reads nothing needs no answer, and must not make us keep them
+        if self.session.phase is Phase.PUBLISHED and not self.published.is_set():
+            self._published_at = asyncio.get_running_loop().time()
+            self.published.set()
+
+    def _spend(self, count: int) -> None:
+        """A server says little: one that talks without end would take the time of the other destinations."""
+        now = asyncio.get_running_loop().time()
+        self._allowance = min(_CHATTER, self._allowance + (now - self._heard_at) * _CHATTER_PER_S) - count
+        self._heard_at = now
+        if self._allowance < 0:
+            raise Temporary("the server sends far more than a server has a reason to")
 
     def _end(self, reason: RtmpError) -> None:
         if not self.over.done():
             self.over.set_result(reason)
-
-
-def trusting(ca_file: str | None) -> ssl.SSLContext:
-    """The system's certificates and those in `ca_file`. Raises Misconfigured when it cannot be read."""
-    context = ssl.create_default_context()
-    if ca_file:
-        try:
-            context.load_verify_locations(ca_file)
-        except OSError as error:
-            raise Misconfigured("the certificates in the plan's «ca_file» cannot be read") from error
-    return context
-
-
-async def open_link(target: Target, tls: Callable[[], ssl.SSLContext], *, reach_private: bool) -> Link:
-    """A link whose session is published. The name is looked up anew, all its addresses are tried.
-
-    Unless `reach_private`, a name that leads to loopback or into a private network is refused.
-    Raises RtmpError. Ends within CONNECT_LIMIT_S + ANSWER_LIMIT_S.
-    """
-    link = await _connect(target, tls, reach_private)
-    published = asyncio.ensure_future(link.published.wait())
-    try:
-        either: set[asyncio.Future[Any]] = {published, link.over}
-        await asyncio.wait(either, timeout=ANSWER_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
-        if link.over.done():
-            raise link.over.result()
-        if not published.done():
-            raise Temporary(_silence(link.session.phase))
-    except (RtmpError, asyncio.CancelledError):
-        link.abort(Temporary("given up"))
-        raise
-    finally:
-        published.cancel()
-    return link
-
-
-async def _connect(target: Target, tls: Callable[[], ssl.SSLContext], reach_private: bool) -> Link:
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(CONNECT_LIMIT_S):
-            if not reach_private:
-                found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-                _refuse_private(target, [str(entry[4][0]) for entry in found])
-            _, link = await loop.create_connection(
-                lambda: Link(target),
-                target.host,
-                target.port,
-                ssl=tls() if target.tls else None,
-                happy_eyeballs_delay=0.25,
-            )
-    except TimeoutError as error:
-        raise Temporary(f"no answer from {target.address} within {CONNECT_LIMIT_S:.0f} s") from error
-    except ssl.SSLCertVerificationError as error:
-        said = error.verify_message
-        raise Misconfigured(f"the certificate of «{target.host}» is not valid: {said}") from error
-    except ssl.SSLError as error:
-        raise Temporary(f"{target.address} does not speak TLS as expected ({error.reason})") from error
-    except socket.gaierror as error:
-        raise Temporary(f"the name «{target.host}» cannot be resolved") from error
-    except (OSError, UnicodeError) as error:
-        raise Temporary(f"{target.address} cannot be reached: {_cause(error)}") from error
-    if not reach_private:
-        _check_peer(target, link)
-    return link
-
-
-def _refuse_private(target: Target, addresses: list[str]) -> None:
-    if not all(map(is_public, addresses)):
-        raise Misconfigured(f"«{target.host}» leads inside a private network")
-
-
-def _check_peer(target: Target, link: Link) -> None:
-    """The name may have answered otherwise the second time."""
-    try:
-        _refuse_private(target, [link.peer])
-    except Misconfigured as error:
-        link.abort(error)
-        raise
-
-
-def _silence(phase: Phase) -> str:
-    if phase is Phase.HANDSHAKE:
-        return f"the server accepts the connection and says nothing for {ANSWER_LIMIT_S:.0f} s"
-    return f"the server did not answer «{phase.name.lower()}» within {ANSWER_LIMIT_S:.0f} s"
-
-
-def _cause(error: Exception) -> str:
-    """The error in plain words; of several addresses tried asyncio keeps the errors only as text."""
-    numbers = {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}
-    if errno.ECONNREFUSED in numbers:
-        return "connection refused"
-    return ", ".join(sorted(os.strerror(number).lower() for number in numbers)) or type(error).__name__
 
 
 def _tune(sock: socket.socket) -> None:

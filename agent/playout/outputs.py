@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .leg import Leg, Surroundings
+from .legs import make_leg
 from .plan import Destination
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Outputs:
             self._add(destination)
 
     def _add(self, destination: Destination) -> None:
-        leg = Leg(destination, self._around)
+        leg = make_leg(destination, self._around)
         self.legs[destination.id] = leg
         before = self._leaving.get(destination.id)
         if before is None:

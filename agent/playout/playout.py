@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from . import still
+from .connect import trusting
 from .leg import Leg, Surroundings
-from .link import trusting
 from .live import LiveInputs
 from .meter import Meter
 from .outputs import Outputs
@@ -59,7 +59,7 @@ class Playout:
             lambda: self.plan.ffmpeg, self._wake_up, lambda: self.plan.reach_private, lambda: self.plan.ca_file
         )
         self.programme = Programme(playlist, inputs, self._wake_up, slate=plan.slate)
-        around = Surroundings(self.changed.set, self._tls, lambda: self.plan.reach_private, rng)
+        around = Surroundings(self.changed.set, self._tls, lambda: self.plan, rng)
         self.outputs = Outputs(around)
         self._woken = asyncio.Event()
         self._over: str | None = None

@@ -365,6 +365,21 @@ def test_a_destination_that_cannot_be_is_said_at_once(agent: AgentProcess, ear: 
     assert "rtmp://" in told.message
 
 
+def test_a_destination_is_tried_before_it_is_used(agent: AgentProcess, ear: Ear) -> None:
+    def tried(number: int, url: str, via: str = "native") -> DestinationTested:
+        wanted = f"t{number}"
+        ear.command(VPS, TestDestination(test_id=wanted, url=url, key=KEY, timestamp=time.time(), via=via))
+        return ear.wait_for(lambda m: isinstance(m, DestinationTested) and m.test_id == wanted)
+
+    with NginxRtmp() as server:
+        assert tried(1, server.url).state == "ok"
+        assert tried(2, server.url, "ffmpeg").state == "ok"
+        assert recorded(server, KEY) < 1000, "no media was sent"
+    gone = tried(3, server.url)
+    assert gone.state == "unreachable"
+    assert KEY not in repr(gone) + agent.log_path.read_text()
+
+
 def test_slates_are_in_the_plan_as_soon_as_they_are_made(
     agent: AgentProcess, ear: Ear, files: FileServer, tmp_path: Path
 ) -> None:

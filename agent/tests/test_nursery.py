@@ -123,7 +123,9 @@ async def test_one_that_is_killed_is_seen_and_leaves_no_zombie(tmp_path: Path) -
 
 async def test_it_resumes(tmp_path: Path) -> None:
     async with warm(tmp_path) as it:
-        (it.run_dir / "status.json").write_text(json.dumps({"resume": {"item_id": 2, "file_id": 2, "position_ms": 500}}))
+        (it.run_dir / "status.json").write_text(
+            json.dumps({"resume": {"item_id": 2, "file_id": 2, "position_ms": 500}})
+        )
         it.plan(items=[item(1, clip()), item(2, clip("b"))])
         it.supervisor.spawn(1, "r1", resume=True)
         await it.until(lambda: any(each.playing.item_id for each in it.events if hasattr(each, "playing")))

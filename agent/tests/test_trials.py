@@ -1,11 +1,11 @@
 """Tests of destinations: one by one, with limits, whatever the session does."""
 
 import asyncio
-from dataclasses import dataclass
 
 from agent.actions import Try
 from agent.events import TrialEnded
 from agent.playout.plan import Destination
+from agent.playout.trial import Trial
 from agent.protocol import PushUrl
 from agent.trials import BUSY, MOST, Trials
 from lab.processes import ROOM
@@ -13,11 +13,8 @@ from lab.processes import ROOM
 # ruff: noqa: ASYNC110 - waiting for tasks to come to their end
 
 
-@dataclass
-class Outcome:
-    state: str = "ok"
-    message: str = ""
-    took_ms: int = 5
+def outcome(state: str = "ok", message: str = "", took_ms: int = 5) -> Trial:
+    return Trial(state, message, took_ms)
 
 
 def wanted(number: int = 1, key: str = "s3cret-key", via: str = "native") -> Try:
@@ -40,9 +37,9 @@ class Scene:
 async def test_the_outcome_is_told_without_the_key() -> None:
     seen: list[Destination] = []
 
-    async def attempt(place: Destination) -> Outcome:
+    async def attempt(place: Destination) -> Trial:
         seen.append(place)
-        return Outcome("refused", "the server says: s3cret-key is in use", 7)
+        return outcome("refused", "the server says: s3cret-key is in use", 7)
 
     it = Scene(attempt)
     it.trials.begin(wanted(via="ffmpeg"))
@@ -52,9 +49,9 @@ async def test_the_outcome_is_told_without_the_key() -> None:
 
 
 async def test_one_that_takes_too_long_is_unreachable() -> None:
-    async def attempt(_: Destination) -> Outcome:
+    async def attempt(_: Destination) -> Trial:
         await asyncio.Event().wait()
-        return Outcome()
+        return outcome()
 
     it = Scene(attempt, within_s=0.05)
     it.trials.begin(wanted())
@@ -65,10 +62,10 @@ async def test_more_than_a_few_at_once_are_told_to_wait_and_the_same_one_is_one(
     go = asyncio.Event()
     begun: list[Destination] = []
 
-    async def attempt(place: Destination) -> Outcome:
+    async def attempt(place: Destination) -> Trial:
         begun.append(place)
         await go.wait()
-        return Outcome()
+        return outcome()
 
     it = Scene(attempt)
     for number in range(MOST + 1):
@@ -85,7 +82,7 @@ async def test_more_than_a_few_at_once_are_told_to_wait_and_the_same_one_is_one(
 
 
 async def test_a_bug_is_the_end_of_one_test() -> None:
-    async def attempt(place: Destination) -> Outcome:
+    async def attempt(place: Destination) -> Trial:
         raise KeyError("s3cret-key")
 
     it = Scene(attempt)
@@ -95,9 +92,9 @@ async def test_a_bug_is_the_end_of_one_test() -> None:
 
 
 async def test_closing_ends_them() -> None:
-    async def attempt(_: Destination) -> Outcome:
+    async def attempt(_: Destination) -> Trial:
         await asyncio.Event().wait()
-        return Outcome()
+        return outcome()
 
     it = Scene(attempt)
     it.trials.begin(wanted())

@@ -6,7 +6,9 @@ elsewhere: ``from agent.playout.tests.servers import NginxRtmp``.
 
 import os
 import socket
+import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -107,6 +109,20 @@ def ffmpeg_listener(out: Path) -> Iterator[str]:
         process.wait()
 
 
+@contextmanager
+def pyrtmp_server(directory: Path) -> Iterator[str]:
+    """PyRTMP: yields the URL without key; every publish ends up in `directory`."""
+    port = free_port()
+    command = [sys.executable, "-m", "agent.playout.tests.pyrtmp_server", str(port), str(directory)]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL)
+    try:
+        wait_open(port)
+        yield f"rtmp://127.0.0.1:{port}/live"
+    finally:
+        process.kill()
+        process.wait()
+
+
 def _listening(port: int) -> bool:
     """Without connecting: FFmpeg would take that for its publisher."""
     wanted = f"0100007F:{port:04X}"
@@ -160,3 +176,78 @@ def black_hole() -> Iterator[int]:
 
     with tcp_server(serve) as port:
         yield port
+
+
+@contextmanager
+def deaf_port() -> Iterator[int]:
+    """A port that does not even answer a SYN: its queue of connections nobody accepts is full."""
+    waiting: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        try:
+            for _ in range(3):
+                waiting.append(socket.socket())
+                waiting[-1].setblocking(False)
+                waiting[-1].connect_ex(listener.getsockname())
+            yield int(listener.getsockname()[1])
+        finally:
+            for connection in waiting:
+                connection.close()
+
+
+@contextmanager
+def http_server(code: int) -> Iterator[int]:
+    """Answers every request with this code, as a gatekeeper of nginx-rtmp's does. Yields the port."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(f"HTTP/1.1 {code} Answer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+
+    with tcp_server(serve) as port:
+        yield port
+
+
+@contextmanager
+def tls_before(port: int, certificate: Path) -> Iterator[int]:
+    """Ends TLS and passes everything on to `port`. Yields its own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with tcp_server(lambda client: _terminate(context, client, port)) as own:
+        yield own
+
+
+def _terminate(context: ssl.SSLContext, client: socket.socket, port: int) -> None:
+    with (
+        context.wrap_socket(client, server_side=True) as secure,
+        socket.create_connection(("127.0.0.1", port)) as upstream,
+    ):
+        thread = threading.Thread(target=_copy, args=(upstream, secure))
+        thread.start()
+        _copy(secure, upstream)
+        upstream.close()
+        thread.join(5)
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def relay_until(stuck: threading.Event, port: int) -> Iterator[int]:
+    """Passes everything on to `port` until `stuck`: then it reads nothing more and stays. Yields its own port."""
+    with tcp_server(lambda client: _relay(client, port, stuck)) as own:
+        yield own
+
+
+def _relay(client: socket.socket, port: int, stuck: threading.Event) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with socket.create_connection(("127.0.0.1", port)) as upstream:
+        threading.Thread(target=_copy, args=(upstream, client), daemon=True).start()
+        while not stuck.is_set() and (data := client.recv(65536)):
+            upstream.sendall(data)
+        upstream.settimeout(30)
+        while upstream.recv(65536):
+            pass

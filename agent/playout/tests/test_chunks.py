@@ -48,6 +48,11 @@ def test_interleaved_chunk_streams_are_kept_apart() -> None:
     assert [(message.type_id, len(message.payload)) for message in got] == [(8, 10), (9, 200)]
 
 
+def test_a_chunk_stream_may_begin_with_a_relative_header() -> None:
+    """PyRTMP answers «connect» so, and FFmpeg bears it."""
+    assert _feed([chunks.relative(3, 20, 5, b"x" * 200, 128)]) == [Message(20, 5, b"x" * 200)]
+
+
 def test_set_chunk_size_holds_from_the_next_chunk_on() -> None:
     data = chunks.absolute(2, Message(1, 0, (4096).to_bytes(4, "big")), 128)
     data += chunks.absolute(3, Message(20, 0, b"x" * 3000), 4096)
@@ -65,12 +70,13 @@ def test_any_bytes_decode_or_raise_chunk_error(pieces: list[bytes]) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"\x46" + bytes(7),
+        b"\x86" + bytes(3),
+        b"\xc6",
         chunks.absolute(3, Message(20, 0, b"x" * (chunks.MAX_MESSAGE + 1)), 2**20),
         b"".join(chunks.absolute(csid, Message(20, 0, b"")) for csid in range(3, 50)),
         chunks.absolute(2, Message(1, 0, bytes(4)), 128),
     ],
-    ids=["no beginning", "too long", "too many streams", "chunk size 0"],
+    ids=["no beginning", "nothing at all", "too long", "too many streams", "chunk size 0"],
 )
 def test_what_no_server_has_a_reason_to_send_is_refused(data: bytes) -> None:
     with pytest.raises(ChunkError):

@@ -2,7 +2,11 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,12 +14,15 @@ import pytest
 from agent.playout.flv import VIDEO
 from agent.playout.target import is_public
 from lab.ports import free_port
-from lab.processes import wait_until
+from lab.processes import ROOM, wait_until
+from lab.receiver import Receiver
 
 from . import recordings
 from .clips import clip
 from .driver import RunningPlayout, destination, items
-from .servers import NginxRtmp, black_hole, tcp_server
+from .servers import NginxRtmp, black_hole, deaf_port, http_server, relay_until, tcp_server
+from .test_rtmp import CONNECTED, S0S1S2, control
+from .wire import recording_server, says, sends_media
 
 
 @pytest.fixture
@@ -38,17 +45,6 @@ def test_live_is_said_once_bytes_have_arrived(server: NginxRtmp, tmp_path: Path)
     place = seen[-1]["destinations"][0]
     assert place["bytes_acked"] > 3073
     assert place["reason"] is None
-
-
-def test_a_server_that_says_nothing_is_named_and_disturbs_nobody(server: NginxRtmp, tmp_path: Path) -> None:
-    with black_hole() as port:
-        places = [destination(1, server.url), destination(2, f"rtmp://127.0.0.1:{port}/live")]
-        with RunningPlayout(tmp_path, items(clip()), places) as playout:
-            playout.wait_for_state(1, "live", 4)
-            assert playout.state(2) == "connecting"
-            playout.wait_for_state(2, "reconnecting", 14)
-            assert "says nothing for 10 s" in playout.destination(2)["reason"]
-    _undisturbed(server)
 
 
 def test_a_refused_connection_is_named_and_retried(server: NginxRtmp, tmp_path: Path) -> None:
@@ -103,6 +99,14 @@ def test_a_private_address_is_not_even_connected_to(tmp_path: Path, host: str) -
     assert asked == []
 
 
+def test_nginx_on_this_server_is_reached_whatever_else_may_be_and_says_what_it_cannot_know(tmp_path: Path) -> None:
+    with NginxRtmp() as server:
+        place = destination(1, server.url, via="nginx")
+        with RunningPlayout(tmp_path, items(clip()), [place], reach_private=False) as playout:
+            playout.wait_for_state(1, "live", 4)
+            assert "does not tell what the platform answers" in playout.destination(1)["reason"]
+
+
 @pytest.mark.parametrize(
     ("address", "public"),
     [
@@ -113,14 +117,6 @@ def test_a_private_address_is_not_even_connected_to(tmp_path: Path, host: str) -
 )  # fmt: skip
 def test_which_addresses_are_public(address: str, public: bool) -> None:
     assert is_public(address) is public
-
-
-def test_a_name_that_does_not_resolve_is_named(server: NginxRtmp, tmp_path: Path) -> None:
-    places = [destination(1, server.url), destination(2, "rtmp://no-such-host.invalid/live")]
-    with RunningPlayout(tmp_path, items(clip()), places) as playout:
-        playout.wait_for_state(1, "live", 4)
-        wait_until(lambda: "cannot be resolved" in (playout.destination(2)["reason"] or ""), "the reason", 12)
-    _undisturbed(server)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/live", "rtmp://127.0.0.1", "rtmp://127.0.0.1:70000/live"])
@@ -148,7 +144,7 @@ def test_a_reader_that_stops_reading_drops_and_disturbs_nobody(tmp_path: Path) -
     """A server behind a relay that stops relaying: the queue is bounded, then the connection is given up."""
     with NginxRtmp() as server:
         stuck = threading.Event()
-        with tcp_server(lambda client: _relay(client, server.port, stuck)) as port:
+        with relay_until(stuck, server.port) as port:
             places = [destination(1, server.url), destination(2, f"rtmp://127.0.0.1:{port}/live")]
             with RunningPlayout(tmp_path, items(clip(seconds=3)), places) as playout:
                 playout.wait_for_state(2, "live", 4)
@@ -158,20 +154,79 @@ def test_a_reader_that_stops_reading_drops_and_disturbs_nobody(tmp_path: Path) -
         _undisturbed(server)
 
 
-def _relay(client: socket.socket, port: int, stuck: threading.Event) -> None:
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    with socket.create_connection(("127.0.0.1", port)) as upstream:
-        threading.Thread(target=_copy, args=(upstream, client), daemon=True).start()
-        while not stuck.is_set() and (data := client.recv(65536)):
-            upstream.sendall(data)
-        upstream.settimeout(30)
-        while upstream.recv(65536):
-            pass
+def _floods(connection: socket.socket) -> None:
+    """Pings without end, as soon as anybody has said hello."""
+    connection.sendall(S0S1S2 + CONNECTED)
+    while True:
+        connection.sendall(control(4, b"\0\6abcd") * 500)
 
 
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    while data := source.recv(65536):
-        sink.sendall(data)
+def _told(playout: RunningPlayout, number: int, state: str, reason: str) -> bool:
+    now = playout.destination(number)
+    return now["state"] == state and reason in (now["reason"] or "")
+
+
+def test_bad_ones_of_every_kind_are_named_and_none_delays_the_good_one(tmp_path: Path) -> None:
+    """All at the same time, so that what each does to the loop adds up."""
+    with ExitStack() as stack:
+        enter = stack.enter_context
+        good, nginx = enter(Receiver()), enter(NginxRtmp())
+        gatekeeper = enter(http_server(403))
+        guarded = enter(NginxRtmp(application=f"on_publish http://127.0.0.1:{gatekeeper}/;"))
+        denying = enter(NginxRtmp(application="deny publish all;"))
+        expected = {
+            2: (f"rtmp://127.0.0.1:{enter(deaf_port())}/live", "reconnecting", "no answer from 127.0.0.1"),
+            3: (f"rtmp://127.0.0.1:{enter(black_hole())}/live", "reconnecting", "says nothing for 10 s"),
+            4: (nginx.url.replace("/live", "/nothing"), "reconnecting", "is the application right?"),
+            5: (guarded.url, "refused", "when it was given the stream key"),
+            6: (denying.url, "reconnecting", "accepted the stream and at once closed the connection"),
+            7: (enter(recording_server(says("connect")))[0], "reconnecting", "closed the connection on «connect»"),
+            8: (enter(recording_server(says("publish")))[0], "refused", "when it was given the stream key"),
+            9: (enter(recording_server(sends_media(100)))[0], "reconnecting", "the server closed the connection"),
+            10: (f"rtmp://127.0.0.1:{enter(tcp_server(_floods))}/live", "reconnecting", "sends far more than"),
+            11: (f"rtmp://127.0.0.1:{free_port()}/live", "reconnecting", "connection refused"),
+            12: ("rtmp://no-such-host.invalid/live", "reconnecting", "cannot be resolved"),
+        }
+        places = [destination(number, url) for number, (url, _, _) in expected.items()]
+        with RunningPlayout(tmp_path, items(clip()), [destination(1, good.url("good")), *places]) as playout:
+            playout.wait_for_state(1, "live", 4)
+            assert playout.state(3) == "connecting", "a silent server has its time"
+            for number, (_, state, reason) in expected.items():
+                wait_until(partial(_told, playout, number, state, reason), f"{state}: {reason}", 15)
+            assert playout.state(1) == "live"
+        _steady(good)
+
+
+def test_one_that_closes_again_and_again_is_asked_less_and_less(tmp_path: Path) -> None:
+    with recording_server(sends_media(60)) as (url, talks):
+        with RunningPlayout(tmp_path, items(clip()), [destination(1, url)]) as playout:
+            wait_until(lambda: playout.destination(1)["reconnects"] >= 2, "two reconnects")
+            assert playout.destination(1)["bytes_acked"] > 0
+        assert all(talk.media()[2].payload[0] >> 4 == 1 for talk in talks if len(talk.media()) > 2), "a key frame first"
+
+
+def test_after_an_outage_of_seconds_it_is_back_in_seconds_and_the_others_lost_nothing(tmp_path: Path) -> None:
+    with Receiver() as steady, NginxRtmp() as shaky:
+        places = [destination(1, steady.url("good")), destination(2, shaky.url)]
+        with RunningPlayout(tmp_path, items(clip()), places) as playout:
+            playout.wait_for_state(2, "live", 4)
+            shaky.stop()
+            began = time.monotonic()
+            wait_until(lambda: time.monotonic() - began > 4 and playout.state(2) == "reconnecting", "an outage of 4 s")
+            assert "connection refused" in playout.destination(2)["reason"]
+            shaky.start()
+            playout.wait_for_state(2, "live", 3)
+            assert playout.destination(1)["drops"] == 0
+        _steady(steady)
+
+
+def _steady(receiver: Receiver) -> None:
+    """One connection, every frame of it, and never a silence that a viewer would see."""
+    (publish,) = receiver.of("good")
+    assert publish.steps_back() == 0
+    assert publish.max_gap_s() < 0.3 * ROOM
+    stamps = [arrival.timestamp for arrival in publish.frames if arrival.kind == VIDEO]
+    assert max(after - before for before, after in pairwise(stamps)) <= 100
 
 
 def test_reload_adds_removes_disables_and_rekeys_without_touching_others(server: NginxRtmp, tmp_path: Path) -> None:

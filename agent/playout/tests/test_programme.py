@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.playout.chunks import ChunkDecoder
+from agent.playout.chunks import OUR_CHUNK_SIZE, ChunkDecoder
 from agent.playout.flv import AUDIO, VIDEO
 from agent.playout.packets import Packet
 from agent.playout.plan import Plan, parse_plan
@@ -64,7 +64,7 @@ def test_relative_headers_and_true_time_agree_past_every_edge(start: int) -> Non
         packet.absolute(1) if first[packet.kind] == at else packet.relative for at, packet in enumerate(packets)
     )
     decoder = ChunkDecoder()
-    decoder._chunk_size = 60_000
+    decoder._chunk_size = OUR_CHUNK_SIZE
     got = decoder.feed(data)
     assert [message.timestamp for message in got] == [packet.timestamp % 2**32 for packet in packets]
     assert [message.payload for message in got] == [packet.payload for packet in packets]

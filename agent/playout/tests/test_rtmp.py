@@ -56,7 +56,6 @@ def shaken() -> Conversation:
     talk.session.receive(S0S1S2)
     assert talk.session.take_output()[:1536] == S0S1S2[1:1537], "C2 echoes S1"
     talk._decoder = ChunkDecoder()
-    talk._decoder.feed(control(1, (chunks.OUR_CHUNK_SIZE).to_bytes(4, "big")))
     return talk
 
 
@@ -64,9 +63,8 @@ def test_it_says_what_every_server_accepts_in_that_order() -> None:
     talk = Conversation()
     assert len(talk.hello) == 1537
     talk.session.receive(S0S1S2)
-    first = talk._decoder.feed(talk.session.take_output()[1536:])
-    assert [message.type_id for message in first] == [1, 20]
-    connect = amf.decode(first[1].payload)
+    (first,) = talk._decoder.feed(talk.session.take_output()[1536:])
+    connect = amf.decode(first.payload)
     assert connect[:2] == ["connect", 1]
     assert {"app": "app/instance", "tcUrl": "rtmp://127.0.0.1/app/instance"}.items() <= connect[2].items()
     said = talk.commands(CONNECTED)
@@ -148,19 +146,50 @@ def test_another_protocol_is_named() -> None:
         Session(TARGET, bytes(NONCE_SIZE)).receive(b"HTTP/1.1 400 Bad Request")
 
 
-HONEST = st.sampled_from([CONNECTED, CREATED, STARTED, control(4, b"\0\6abcd"), control(6, b"\0"), control(3, b"")])
+def test_acknowledgements_that_begin_again_at_nought_are_signs_of_life_all_the_same(shaken: Conversation) -> None:
+    """nginx-rtmp does so at 4 GB."""
+    counts = [2**31 + 5, 0, 1000, 1000, 2000]
+    for count in counts:
+        shaken.hear(control(3, count.to_bytes(4, "big")))
+    assert shaken.session.acknowledgements == 4, "the same number again is no news"
 
 
-@given(st.lists(HONEST | st.binary(max_size=200), max_size=12))
-def test_no_server_makes_it_crash_or_grow(pieces: list[bytes]) -> None:
-    session = Session(TARGET, bytes(NONCE_SIZE))
-    session.receive(S0S1S2)
-    try:
-        for piece in pieces:
-            session.receive(piece)
-            assert len(session.take_output()) < 4000 + rtmp.HANDSHAKE_SIZE
-    except rtmp.RtmpError:
-        return
+def test_the_bandwidth_is_asked_for_once(shaken: Conversation) -> None:
+    asked = [shaken.commands(command("onBWDone", 0, None, 8192)) for _ in range(3)]
+    assert asked == [[["_checkbw", 8, None]], [], []]
+    assert shaken.commands(command("_error", 8, None, {"code": "NetConnection.Call.Failed"})) == []
+
+
+@pytest.mark.parametrize(
+    "chatter",
+    [
+        command("_onbwcheck", 1, None, 7), command("_onbwdone", 0, None, 5), command("onFCPublish", 0, None, {}),
+        command("|RtmpSampleAccess", True, True), command("onStatus", 0, None, {"level": "warning", "code": "X"}),
+        command("onStatus"), command("_result"), command("_error"), command(1, 2), command(), command("onBWDone"),
+        control(1, (65536).to_bytes(4, "big")), control(2, (3).to_bytes(4, "big")), control(4, b"\0\0\0\0\0\1"),
+        control(4, b"\0\x1f"), control(3, b""), control(5, b""), control(6, b""), control(18, b"\2\0\0"),
+        control(22, bytes(50)), control(99, b"?"), command("onStatus", 0, None, [{"code": "NetStream.Publish.Start"}]),
+    ],
+)  # fmt: skip
+def test_what_it_need_not_understand_does_not_disturb_it(shaken: Conversation, chatter: bytes) -> None:
+    for honest in (CONNECTED, CREATED, STARTED):
+        shaken.hear(chatter)
+        shaken.hear(honest)
+    shaken.hear(chatter)
+    assert shaken.session.phase is Phase.PUBLISHED
+
+
+def test_commands_in_amf3_are_understood(shaken: Conversation) -> None:
+    answer = amf.encode("_result", 1, {}, {"code": "NetConnection.Connect.Success"})
+    shaken.hear(chunks.absolute(3, Message(17, 0, b"\0" + answer), 128))
+    assert shaken.session.phase is Phase.CREATE
+
+
+def test_a_command_longer_than_any_is_not_taken_apart(shaken: Conversation) -> None:
+    shaken.hear(control(1, (1 << 20).to_bytes(4, "big")))
+    many = chunks.absolute(3, Message(20, 0, b"\5" * (rtmp.LONGEST_COMMAND + 1)), 1 << 20)
+    with pytest.raises(Temporary, match="longer than"):
+        shaken.hear(many)
 
 
 def test_a_secret_shows_itself_nowhere() -> None:
