@@ -17,7 +17,6 @@ HEAD_LIMIT: Final = 16 * 1024
 HEAD_LIMIT_S: Final = 10.0
 CONNECT_LIMIT_S: Final = 10.0
 BLOCK: Final = 64 * 1024
-PRIVATE: Final = "it leads inside a private network"
 _FORBIDDEN: Final = b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n"
 _UNREACHABLE: Final = b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\n"
 _OPEN: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Refused(Exception):
-    """The name leads where it must not; the text says so."""
+    """The name leads inside a private network."""
 
 
 async def public_addresses(host: str, port: int) -> list[str]:
@@ -38,7 +37,7 @@ async def public_addresses(host: str, port: int) -> list[str]:
         raise OSError("no name") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not all(map(is_public, addresses)):
-        raise Refused(PRIVATE)
+        raise Refused
     return addresses
 
 

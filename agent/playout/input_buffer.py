@@ -60,7 +60,9 @@ class Buffer:
     def take(self) -> None:
         """From now on `peek` and `pop` give the headers and what follows, beginning with a key frame."""
         self._taken = True
-        headers = [self._headers[kind] for kind in reversed(_ORDER) if kind in self._headers]
+        now = self._tags[0].timestamp if self._tags else 0
+        known = [self._headers[kind] for kind in reversed(_ORDER) if kind in self._headers]
+        headers = [header._replace(timestamp=now) for header in known]
         self._tags.extendleft(headers)
         self._first -= len(headers)
         self.bytes += sum(len(header.payload) for header in headers)
@@ -69,6 +71,14 @@ class Buffer:
         """Nobody takes from it any more: what does not begin with a key frame is of no use."""
         self._taken = False
         self._drop_to(self._keys[0] if self._keys else self._first + len(self._tags))
+
+    def successor(self) -> "Buffer":
+        """An empty one that knows the headers in force at the end of this one."""
+        following = Buffer()
+        following._headers = dict(self._headers)
+        for tag in self._tags:
+            following._remember(tag)
+        return following
 
     def peek(self) -> Tag | None:
         return self._tags[0] if self._tags else None

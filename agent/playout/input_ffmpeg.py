@@ -53,8 +53,9 @@ class Child:
         self._reading = True
 
     @property
-    def pid(self) -> int:
-        return self._process.pid if self._process else 0
+    def waits(self) -> bool:
+        """Because nobody takes what it writes."""
+        return not self._reading
 
     async def start(self, command: list[str], script: bytes, proxy: str | None) -> None:
         """Raises OSError. `proxy`: by which it must reach the world."""

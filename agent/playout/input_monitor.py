@@ -20,6 +20,7 @@ RECORDING_S: Final = 60.0
 """Nothing that happens now is so far ahead of the clock."""
 HICCUP_S: Final = 1.0
 CONNECTING: Final = "connecting"
+NOTHING_COMES: Final = "nothing comes from the live input"
 
 
 @dataclass(slots=True)
@@ -72,14 +73,16 @@ class InputMonitor:
         """A new FFmpeg: its timestamps begin anywhere."""
         self._run = None
         self._started = now
+        if self.state != "away":
+            self._become("away", CONNECTING, now)
 
-    def media(self, now: float, stamp_ms: int) -> None:
-        """A tag that was parsed."""
+    def media(self, now: float, stamp_ms: int) -> bool:
+        """A tag that was parsed. True: its time does not follow the one before it."""
         run = self._run
         if run is None:
             self._run = self._new_run(now, stamp_ms)
             self._become("returning", self.reason, now)
-            return
+            return False
         jumped = abs(stamp_ms - run.newest_ms) > GAP_S * 1000
         if jumped or run.lag_s(now) > GAP_S:
             run.anchor, run.anchor_ms = now + SLACK_S, stamp_ms
@@ -88,6 +91,15 @@ class InputMonitor:
             run.mark, run.mark_ms = now, stamp_ms
         run.newest_ms = stamp_ms if jumped else max(run.newest_ms, stamp_ms)
         run.heard = now
+        return jumped
+
+    def waits(self, now: float) -> None:
+        """We take nothing of it at the moment: what does not come is not its fault, and the player waits too."""
+        run = self._run
+        if run is not None:
+            run.heard = now
+            run.mark, run.mark_ms = now, run.newest_ms
+            run.anchor += max(0.0, run.lag_s(now))
 
     def down(self, now: float, reason: str) -> None:
         """FFmpeg ended."""
@@ -100,7 +112,7 @@ class InputMonitor:
         run = self._run
         if run is None:
             late = now - self._started >= FIRST_TAG_S
-            return "nothing comes from the live input" if late else None
+            return NOTHING_COMES if late else None
         reason = self._stalled(run, now)
         if reason is None and self.state != "on" and self._proven(run, now):
             self._proving = True
@@ -125,7 +137,7 @@ class InputMonitor:
             return f"the live input has sent nothing for {STALLED_S:.0f} s"
         if now - run.mark >= STALLED_S:
             slow = run.newest_ms - run.mark_ms < STALLED_S * 500
-            if slow and lag_s >= 0:
+            if slow and lag_s >= 0 and now - run.heard < GAP_S:
                 return "the live input sends, and does not move on"
             run.mark, run.mark_ms = now, run.newest_ms
         return None

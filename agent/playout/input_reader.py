@@ -14,7 +14,7 @@ from .gate import Gate
 from .input_address import Address, InputError, parse_address
 from .input_buffer import Buffer
 from .input_ffmpeg import Child
-from .input_monitor import CONNECTING, InputMonitor
+from .input_monitor import CONNECTING, NOTHING_COMES, SLACK_S, InputMonitor
 from .input_silence import Silence
 from .target import Secret
 
@@ -28,6 +28,7 @@ SHORTEST_S: Final = 1.0
 LONGEST_S: Final = 10.0
 LOOKUP_LIMIT_S: Final = 10.0
 _HAS_AUDIO: Final = 4
+_INSIDE: Final = "the live input leads inside a private network"
 
 log = logging.getLogger(__name__)
 
@@ -89,13 +90,14 @@ class Reader:
         on_http = url.reveal().startswith("http")
         self._may_wait = on_http
         """A web server holds its data for us; an RTMP server drops whoever does not read."""
-        self._monitor = InputMonitor(time.monotonic(), SETTLE_S if on_http else 0.0)
+        self._monitor = InputMonitor(time.monotonic(), SETTLE_S if on_http else SLACK_S)
         self._intake = Intake()
         self._child: Child | None = None
         self._fault: asyncio.Future[str] | None = None
         self._taker: Taker | None = None
         self._peeked_at = 0.0
         self._attempts = 0
+        self._refused = 0
         self._pause_s = SHORTEST_S
         self._said: str | None = None
         self._tasks = [
@@ -108,11 +110,15 @@ class Reader:
     @property
     def ready(self) -> bool:
         """A taker may begin now."""
-        return self._monitor.ready and self.buffer.can_begin and (self._taker is None or self._taker.closed)
+        return self._monitor.ready and self.buffer.can_begin
 
     @property
-    def connecting(self) -> bool:
-        return self._attempts <= 1 and self._monitor.state == "away" and self._monitor.reason == CONNECTING
+    def is_on(self) -> bool:
+        return self._monitor.state == "on"
+
+    @property
+    def is_connecting(self) -> bool:
+        return self._attempts <= 1 and self._monitor.state != "on" and self._monitor.reason == CONNECTING
 
     def taken_by(self, taker: Taker) -> None:
         self._taker = taker
@@ -139,18 +145,14 @@ class Reader:
     async def _keep(self) -> None:
         while True:
             began = time.monotonic()
-            reason = await self._run()
-            now = time.monotonic()
-            self._pause_s = SHORTEST_S if self._monitor.ready else self._pause_s
-            self._monitor.down(now, reason)
-            self._begin_anew()
-            await asyncio.sleep(max(SHORTEST_S, self._pause_s - (now - began)))
+            self._away(await self._run())
+            await asyncio.sleep(max(SHORTEST_S, self._pause_s - (time.monotonic() - began)))
             self._pause_s = min(LONGEST_S, self._pause_s * 2)
 
     async def _run(self) -> str:
         """One FFmpeg from its start to its end, and why it ended."""
         self._attempts += 1
-        refused = self._around.gate.refused
+        self._refused = self._around.gate.refused
         try:
             address = parse_address(self._url)
             connect_to, proxy = await self._way_to(address)
@@ -166,15 +168,25 @@ class Reader:
             over = asyncio.ensure_future(child.drained())
             await asyncio.wait({over, fault}, return_when=asyncio.FIRST_COMPLETED)
             over.cancel()
-        except OSError as error:
-            return self._say(f"FFmpeg cannot be started: {error.strerror}", None)
+        except OSError:
+            return self._say(input_reasons.NOT_STARTED, None)
         finally:
             self._child = None
             await child.end()
-        if self._around.gate.refused > refused:
-            return self._say(f"the live input: {gate.PRIVATE}", None)
-        reason = fault.result() if fault.done() else input_reasons.from_lines(child.lines, child.ended.result())
-        return self._say(reason, [address.hide_in(line) for line in child.lines])
+        return self._say(self._why(child, fault), [address.hide_in(line) for line in child.lines])
+
+    @property
+    def _led_inside(self) -> bool:
+        return self._around.gate.refused > self._refused
+
+    def _why(self, child: Child, fault: asyncio.Future[str]) -> str:
+        """What we found, or what FFmpeg said. Of what it never sent FFmpeg knows more than we do."""
+        if self._led_inside:
+            return _INSIDE
+        if not fault.done():
+            return input_reasons.from_exit(child.lines, child.ended.result())
+        reason = fault.result()
+        return input_reasons.from_lines(child.lines) or reason if reason == NOTHING_COMES else reason
 
     async def _way_to(self, address: Address) -> tuple[str | None, str | None]:
         """(the network address to connect to instead of the name, the proxy to go by). Raises InputError."""
@@ -184,7 +196,7 @@ class Reader:
             async with asyncio.timeout(LOOKUP_LIMIT_S):
                 found = await gate.public_addresses(address.host, address.port)
         except gate.Refused as error:
-            raise InputError(f"the live input: {error}") from error
+            raise InputError(_INSIDE) from error
         except (socket.gaierror, TimeoutError) as error:
             raise InputError("the host's name cannot be resolved") from error
         except OSError as error:
@@ -192,10 +204,12 @@ class Reader:
         if not address.pinned:
             return None, await self._around.gate.url()
         found.sort(key=lambda each: ":" in each)
-        return found[self._attempts % len(found)], None
+        return found[(self._attempts - 1) % len(found)], None
 
     def _take(self, data: bytes) -> None:
         """What FFmpeg wrote."""
+        if self._fault is None or self._fault.done():
+            return  # the last words of one that was given up
         now = time.monotonic()
         try:
             tags = self._intake.feed(data)
@@ -204,9 +218,10 @@ class Reader:
             return
         starved = not self.buffer
         for tag in tags:
+            media = tag.kind in input_reasons.MEDIA and not tag.is_codec_header
+            if media and self._monitor.media(now, tag.timestamp):
+                self._begin_anew(self.buffer.successor())
             self.buffer.add(tag)
-            if not tag.is_codec_header and tag.kind in input_reasons.MEDIA:
-                self._monitor.media(now, tag.timestamp)
         if self.buffer.full:
             self._hold(now)
         if starved and self.buffer:
@@ -217,9 +232,13 @@ class Reader:
             await asyncio.sleep(TICK_S)
             now = time.monotonic()
             before = self._monitor.state
-            if fault := self._monitor.tick(now):
-                self._give_up(fault)
+            if self._child is not None and self._child.waits:
+                self._monitor.waits(now)
+            fault = self._monitor.tick(now)
+            if fault or self._led_inside:
+                self._give_up(fault or _INSIDE)
             if self._monitor.state != before:
+                self._said = None if self._monitor.ready else self._said
                 log.info("live input %s", self._monitor.state, extra={"item_id": self._item_id})
                 self._around.wake()
             self._hold(now)
@@ -247,15 +266,23 @@ class Reader:
             self._child.read(wanted)
 
     def _give_up(self, fault: str) -> None:
+        """It is away from now on, however long its FFmpeg takes to end."""
         if self._fault is not None and not self._fault.done():
             self._fault.set_result(fault)
+            self._away(fault)
 
-    def _begin_anew(self) -> None:
+    def _away(self, reason: str) -> None:
+        if self._monitor.ready:
+            self._pause_s = SHORTEST_S
+        self._monitor.down(time.monotonic(), reason)
+        self._begin_anew(Buffer())
+
+    def _begin_anew(self, buffer: Buffer) -> None:
         """What a taker still has to play is its own; the next one begins with what comes next."""
         if self._taker is not None and not self._taker.closed:
             self._taker.finish()
         self._taker = None
-        self.buffer = Buffer()
+        self.buffer = buffer
         self._around.wake()
 
     def _say(self, reason: str, lines: list[str] | None) -> str:
@@ -265,7 +292,7 @@ class Reader:
             log.info("live input away", extra=extra)
             for line in lines or ():
                 log.info("live input: FFmpeg: %s", line, extra={"item_id": self._item_id})
-        self._said = None if self._monitor.ready else reason
+        self._said = reason
         return reason
 
     def _ended(self, task: asyncio.Task[None]) -> None:

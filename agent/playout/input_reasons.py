@@ -7,7 +7,9 @@ from typing import Final
 from . import flv
 from .flv import Tag
 
+NOT_STARTED: Final = "FFmpeg cannot be started"
 _REASONS: Final = (
+    (r"^setpriv: failed to execute", NOT_STARTED),
     (r"(?:HTTP error|Server returned) 404", "the server has nothing at this address (404)"),
     (r"(?:HTTP error|Server returned) (40[13])", "the server does not let us in ({})"),
     (r"(?:HTTP error|Server returned) (\d\w\w)", "the server answers with an error ({})"),
@@ -20,11 +22,14 @@ _REASONS: Final = (
     (r"FLV does not support sample rate", "the live input's sound has a sample rate that RTMP platforms do not take"),
     (r"Stream map '0:v:0' matches no streams", "there is no picture in the live input"),
     (r"not on whitelist", "the live input leads to a kind of address that is not allowed"),
-    (r"timed out|Cannot read RTMP handshake", "no answer from the server"),
+    (r"timed out", "no answer from the server"),
     (r"Invalid data found|Unknown input format", "what comes from the live input is no video FFmpeg can read"),
-    (r"Input/output error|End of file|Broken pipe", "the server closed the connection, or nobody sends to it"),
+    (
+        r"Input/output error|End of file|Broken pipe|reset by peer|RTMP handshake",
+        "the server closed the connection, or nobody sends to it",
+    ),
 )
-_PATTERNS: Final = tuple((re.compile(pattern), reason) for pattern, reason in _REASONS)
+_PATTERNS: Final = tuple((re.compile(pattern, re.MULTILINE), reason) for pattern, reason in _REASONS)
 MEDIA: Final = (flv.VIDEO, flv.AUDIO)
 _AVC, _AAC = 7, 10
 _EXTENDED = 0x80
@@ -33,15 +38,19 @@ _FOURCC_NAMES: Final = {b"hvc1": "HEVC", b"av01": "AV1", b"vp09": "VP9"}
 _AUDIO_NAMES: Final = {2: "MP3", 7: "G.711", 8: "G.711", 11: "Speex", 13: "Opus", 14: "MP3"}
 
 
-def from_lines(lines: Iterable[str], exit_code: int) -> str:
+def from_exit(lines: Iterable[str], exit_code: int) -> str:
+    """Why an FFmpeg ended by itself."""
+    ended = "the live input has ended" if exit_code == 0 else f"FFmpeg ended with code {exit_code}"
+    return from_lines(lines) or ended
+
+
+def from_lines(lines: Iterable[str]) -> str | None:
     """From what FFmpeg said on its standard error. Nothing of a line itself is in it but a code or a codec's name."""
     text = "\n".join(lines)
     for pattern, reason in _PATTERNS:
         if found := pattern.search(text):
             return reason.format(*(_NAMES.get(group, group) for group in found.groups()))
-    if exit_code == 0:
-        return "the live input has ended"
-    return f"FFmpeg ended with code {exit_code}"
+    return None
 
 
 def unfit(tag: Tag) -> str | None:

@@ -1,10 +1,11 @@
 """Live inputs in the playlist: the one whose turn has come is read all the time, on air while it sends, and comes
 back by itself when it has been well for a while.
 
-How the programme uses it: `prepare(item)` shortly before the item's turn, `claim(item)` when it comes; then, whenever
-something is pulled and no live source is on air, `source_if_ready()`: not None means leave what is on air and start
-this. A source that is `exhausted` is away: go on with the rest of the list, in which `may_play` says no to live items
-as long as one is claimed, or with the slate. `release()` when it has had its turn: next, jump, taken off the list.
+How the programme uses it: `prepare(item)` when the item is the next one, `claim(item)` when its turn comes; then,
+whenever something is pulled and no live source is on air, `source_if_ready()`: not None means leave what is on air
+and start this. A source that is `exhausted` is away: go on with the rest of the list, in which `may_play` says no to
+live items as long as one is claimed, or with the slate. `release()` when it has had its turn: next, jump, taken off
+the list.
 """
 
 import asyncio
@@ -79,9 +80,8 @@ class LiveInputs:
         ca_file: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._around = Surroundings(ffmpeg, wake, reach_private, ca_file, Gate())
-        self.due = False
-        """The item's turn has come."""
         self._item: Item | None = None
+        self._claimed = False
         self._claimed_at = 0.0
         self._reader: Reader | None = None
         self._source: LiveSource | None = None
@@ -89,38 +89,34 @@ class LiveInputs:
 
     @property
     def item(self) -> Item | None:
-        """The one whose turn it is, or is about to be."""
-        return self._item
+        """The one whose turn it is."""
+        return self._item if self._claimed else None
 
     @property
-    def connecting(self) -> bool:
-        """Its first attempt is under way: worth waiting for a moment before the list goes on without it."""
-        reader = self._reader
-        return bool(self.due and reader and reader.connecting and time.monotonic() - self._claimed_at < CONNECTING_S)
-
-    def claim(self, item: Item) -> None:
-        """Its turn has come: read it. The same one again: the plan's newer view of it."""
-        self.prepare(item)
-        if not self.due:
-            self.due, self._claimed_at = True, time.monotonic()
+    def is_expected(self) -> bool:
+        """Its first attempt is under way, or it has only just stopped sending: worth waiting for a moment before the
+        list goes on without it.
+        """
+        if self._reader is None or not self._claimed:
+            return False
+        recent = time.monotonic() - self._claimed_at < CONNECTING_S
+        return self._reader.is_on or (recent and self._reader.is_connecting)
 
     def prepare(self, item: Item) -> None:
-        """Its turn comes soon: read it, but leave the air to what is there."""
-        before = self._item
-        same = before is not None and (before.item_id, before.live_url) == (item.item_id, item.live_url)
-        if not same:
-            self.release()
-            if item.live_url is None:
-                return
-            self._reader = Reader(item.item_id, item.live_url, self._around)
-        self._item = item
-        if self._source is not None:
-            self._source.update(item)
+        """It is the next one: read it, so that it is there when its turn comes."""
+        if not self._claimed:
+            self._read(item)
+
+    def claim(self, item: Item) -> None:
+        """Its turn has come. The same one again: the plan's newer view of it."""
+        self._read(item)
+        if not self._claimed:
+            self._claimed, self._claimed_at = self._item is not None, time.monotonic()
 
     def release(self) -> None:
         """Its turn is over."""
         reader, self._reader, self._item, self._source = self._reader, None, None, None
-        self.due = False
+        self._claimed = False
         if reader is not None:
             task = asyncio.create_task(reader.stop(), name="leave the live input")
             self._leaving.add(task)
@@ -128,12 +124,14 @@ class LiveInputs:
 
     def may_play(self, item: Item) -> bool:
         """False for a live item while one is claimed: it comes by itself, and another would take its place."""
-        return item.live_url is None or not self.due
+        return item.live_url is None or not self._claimed
 
     def source_if_ready(self) -> LiveSource | None:
         """A source to put on air now, beginning with a key frame. None while one is on air, or none can be."""
         reader, item = self._reader, self._item
-        if reader is None or item is None or not self.due or not reader.ready:
+        if reader is None or item is None or not self._claimed or not reader.ready:
+            return None
+        if self._source is not None and not self._source.exhausted:
             return None
         self._source = LiveSource(item, reader.buffer, self._around.wake)
         reader.taken_by(self._source)
@@ -141,13 +139,15 @@ class LiveInputs:
 
     def status(self) -> dict[str, Any] | None:
         """STATUS's «input»."""
-        return self._reader.status() if self._reader and self.due else None
+        return self._reader.status() if self._reader and self._claimed else None
 
     def away(self) -> str | None:
         """Why the one whose turn it is does not play, in words."""
         status = self.status()
-        if status is None or self._item is None or status["state"] == "on":
+        if status is None or self._item is None:
             return None
+        if status["state"] == "on":
+            return f"the live input «{self._item.title}» has stopped sending"
         if status["state"] == "returning":
             return f"the live input «{self._item.title}» is back and must be stable for a moment"
         return f"the live input «{self._item.title}» is away: {status['reason']}"
@@ -158,3 +158,15 @@ class LiveInputs:
         self._around.gate.close()
         if self._leaving:
             await asyncio.wait(set(self._leaving))
+
+    def _read(self, item: Item) -> None:
+        before = self._item
+        same = before is not None and (before.item_id, before.live_url) == (item.item_id, item.live_url)
+        if not same:
+            self.release()
+            if item.live_url is None:
+                return
+            self._reader = Reader(item.item_id, item.live_url, self._around)
+        self._item = item
+        if self._source is not None:
+            self._source.update(item)

@@ -155,7 +155,7 @@ class Playout:
             "resume": {
                 "item_id": held.item_id if held else None,
                 "file_id": held.file_id if held else None,
-                "live_item_id": live.item_id if live and programme.inputs.due else None,
+                "live_item_id": live.item_id if live else None,
                 "position_ms": programme.place.position_ms,
                 "offset": programme.place.offset,
             },

@@ -123,11 +123,9 @@ class Programme:
         self._slates.edit(plan.slate)
         stays = self.playlist.edit(plan.items, plan.order, plan.loop)
         self._ahead.drop()
-        if self._shown is not None:
-            self._shown = self.playlist.find(self._shown.item_id) or self._shown
+        self._shown = self._shown and (self.playlist.find(self._shown.item_id) or self._shown)
         current = self.playlist.current
-        if self.inputs.item:
-            self._edit_input(self.inputs.item)
+        self._edit_input()
         if self._showing is None or self._showing.is_live:
             return
         if current and stays and current.failed is None:
@@ -135,12 +133,13 @@ class Programme:
         else:
             self._leave()
 
-    def _edit_input(self, claimed: Item) -> None:
-        item = self.playlist.find(claimed.item_id)
-        if item is None or item.live_url is None:
-            self.inputs.release()
+    def _edit_input(self) -> None:
+        claimed = self.inputs.item
+        item = self.playlist.find(claimed.item_id) if claimed else None
+        if item is not None and item.live_url is not None:
+            self.inputs.claim(item)
         else:
-            self.inputs.prepare(item)
+            self.inputs.release()
         if self._showing and self._showing.is_live and self._showing.source.ended:
             self._leave()
 
@@ -173,6 +172,8 @@ class Programme:
         if not self.paused and (live := self.inputs.source_if_ready()):
             self._leave()
             self._slates.end()
+            if item := self.playlist.find(live.item.item_id):
+                self.playlist.jump(item)  # the list goes on behind it
             self._put(live, Place())
         if self._slates.source and not self._can_return():
             return self._slates.source
@@ -197,11 +198,11 @@ class Programme:
         self.failures.note_planned(self.playlist.items())
         self.state = "idle"
         opening = self.playlist.opening(self.spent)
-        if self.inputs.connecting or (self.patient and opening is not None and not self.playable(opening)):
+        if self.inputs.is_expected or (self.patient and opening is not None and not self.playable(opening)):
             return None
         item = self.playlist.advance(self.playable, self.spent)
         if item is None:
-            over = self.items_played > 0 and not self.inputs.due
+            over = self.items_played > 0 and self.inputs.item is None
             self.finished = over and self.playlist.finished(self.spent)
             return None
         return self._start(item, Place())
@@ -226,7 +227,7 @@ class Programme:
         self._packetiser.begin_item()
 
     def _next_packet(self, source: Source | LiveSource, limit: int) -> Packet | None:
-        """None: the next one is not due, or not there. Tags that are not to be sent are passed over."""
+        """None: it is not due, or not there. Tags that are not to be sent are passed over."""
         while tag := source.peek():
             if tag.is_media:
                 return self._media(source, tag, limit)
@@ -285,26 +286,25 @@ class Programme:
         """Puts the slate on air where there would be nothing; whether it did."""
         if self._slates.source or self.finished or (self.timeline.end >= must and not self.paused):
             return False
-        path = self._slates.find(self._shown, self.playlist.upcoming_items(self.spent))
-        if path is None:
+        if (path := self._slates.find(self._shown, self.playlist.upcoming_items(self.spent))) is None:
             return False
-        away = "paused" if self.paused else self.inputs.away()
-        reason = away or why_slate(self.held, self.playlist.items(), self.spent)
+        why = why_slate(self.held, self.playlist.items(), self.spent)
         if self._showing and self._showing.is_live:
             self._leave()
         elif self._showing:
             self._showing.go_back_to_key_frame(self._wake)
-        self._slates.begin(path, reason)
+        self._slates.begin(path, "paused" if self.paused else self.inputs.away() or why)
         self.began += 1
         self._cut()
         return True
 
     def _open_ahead(self, current: Source | LiveSource) -> None:
-        if self._slates.source or self._ahead.is_open or not current.ended:
+        """A file once the current one is read to its end; a live input, which takes its time, some seconds before."""
+        if self._slates.source or self._ahead.is_open or not (self._showing and self._showing.is_nearly_over):
             return
         following = self.playlist.upcoming(1, self.playable)
         item = self.playlist.find(following[0]) if following else None
         if item is not None and item.live_url is not None:
             self.inputs.prepare(item)
-        elif item is not None:
+        elif item is not None and current.ended:
             self._ahead.open(item)

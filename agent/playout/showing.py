@@ -1,11 +1,14 @@
 """The item whose turn it is, and how far it has come."""
 
 from collections.abc import Callable
+from typing import Final
 
 from .flv import Tag
 from .live import LiveSource
 from .plan import Item
 from .source import Place, Source
+
+NEARLY_OVER_MS: Final = 10_000
 
 
 class Showing:
@@ -25,6 +28,13 @@ class Showing:
     @property
     def is_live(self) -> bool:
         return isinstance(self.source, LiveSource)
+
+    @property
+    def is_nearly_over(self) -> bool:
+        """Time to get the next item ready."""
+        duration_s = self.item.duration_s
+        left_ms = duration_s * 1000 - self.place.position_ms if duration_s is not None else None
+        return self.source.ended or (left_ms is not None and left_ms < NEARLY_OVER_MS)
 
     @property
     def fault(self) -> str | None:

@@ -135,9 +135,9 @@ def _is_root() -> bool:
 
 
 @contextmanager
-def tcp_server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+def tcp_server(serve: Callable[[socket.socket], None], host: str = "127.0.0.1") -> Iterator[int]:
     """Yields the port of a server that calls `serve` with each connection, in a thread, then closes it."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server((host, 0))
     connections: list[socket.socket] = []
 
     def handle(connection: socket.socket) -> None:
