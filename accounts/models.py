@@ -175,11 +175,12 @@ class SignIn(models.Model):
 
 _DONE: Final = {
     "cancel upload": _("Cancelled the upload of"), "change": _("Changed"), "change account": _("Changed the account"),
-    "change password": _("Changed the password"), "create": _("Created"), "delete": _("Deleted"),
+    "change password": _("Changed the password"), "clear schedule": _("Took away the schedule of"),
+    "create": _("Created"), "delete": _("Deleted"),
     "disable": _("Switched off"), "duplicate": _("Copied to"), "enable": _("Switched on"),
     "force stop": _("Force-stopped"), "log in": _("Signed in"), "log out": _("Signed out"), "refresh": _("Read again"),
     "register": _("Registered"), "rename": _("Renamed"), "reveal key": _("Looked at the key of"),
-    "start": _("Started"), "stop": _("Stopped"), "upload": _("Uploaded"),
+    "set schedule": _("Set the schedule of"), "start": _("Started"), "stop": _("Stopped"), "upload": _("Uploaded"),
 }  # fmt: skip
 
 

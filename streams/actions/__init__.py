@@ -12,8 +12,10 @@ from streams.actions.destinations import (
 )
 from streams.actions.editing import create, delete, duplicate, edit
 from streams.actions.running import force_stop, start, stop
+from streams.actions.schedules import clear_schedule, set_schedule, switch_schedule
 
 __all__ = [
+    "clear_schedule",
     "create",
     "delete",
     "delete_destination",
@@ -23,6 +25,8 @@ __all__ = [
     "reveal_key",
     "save_destination",
     "set_output_enabled",
+    "set_schedule",
     "start",
     "stop",
+    "switch_schedule",
 ]
