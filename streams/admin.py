@@ -23,7 +23,16 @@ from kit.templatetags.kit import ago, clock
 from streams import actions as verbs
 from streams.errors import Refused
 from streams.explain import choice_table, lines
-from streams.models import Destination, PlaylistItem, Run, Stream, StreamDestination, Transition
+from streams.models import (
+    Destination,
+    Occurrence,
+    PlaylistItem,
+    Run,
+    Schedule,
+    Stream,
+    StreamDestination,
+    Transition,
+)
 
 Verb = Callable[[Stream, User | None], object]
 
@@ -267,3 +276,35 @@ class DestinationAdmin(ReadOnlyAdmin):
     search_fields = ["name", "owner__email", "url"]
     show_facets = admin.ShowFacets.NEVER
     fields = ["name", "owner", "platform", "url", "created_at", "updated_at", "deleted_at"]
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ReadOnlyAdmin):
+    list_display = ["stream", "owner", "is_on", "zone", "look_at"]
+    list_select_related = ["stream__owner"]
+    list_filter = ["is_on"]
+    search_fields = ["stream__title", "stream__owner__email"]
+    show_facets = admin.ShowFacets.NEVER
+    fields = readonly_fields = ["stream", "page", "is_on", "zone", "rules", "look_at", "updated_at"]
+
+    @admin.display(description=_("owner"), ordering="stream__owner__email")
+    def owner(self, row: Schedule) -> str:
+        return str(row.stream.owner)
+
+    @admin.display(description=_("page"))
+    def page(self, row: Schedule) -> SafeString:
+        url = reverse("streams:schedule", args=[row.stream_id])
+        return format_html('<a href="{}">{}</a>', url, _("Look at it, change it"))
+
+
+@admin.register(Occurrence)
+class OccurrenceAdmin(ReadOnlyAdmin):
+    list_display = ["starts_at", "ends_at", "stream", "came", "note"]
+    list_select_related = ["stream"]
+    list_filter = ["state", "starts_at"]
+    search_fields = ["stream__title", "stream__owner__email"]
+    show_facets = admin.ShowFacets.NEVER
+
+    @admin.display(description=_("what came of it"), ordering="state")
+    def came(self, row: Occurrence) -> SafeString | str:
+        return pill(row.what_came)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from streams.views import destinations, editor, listing, pictures, show
+from streams.views import destinations, editor, listing, pictures, schedule, show
 
 app_name = "streams"
 urlpatterns = [
@@ -23,6 +23,8 @@ urlpatterns = [
     path("<int:pk>/stop", show.stop, name="stop"),
     path("<int:pk>/duplicate", show.duplicate, name="duplicate"),
     path("<int:pk>/delete", show.delete, name="delete"),
+    path("<int:pk>/schedule", schedule.page, name="schedule"),
+    path("<int:pk>/schedule/clear", schedule.clear, name="schedule_clear"),
     path("<int:pk>/picture", pictures.show, name="picture"),
     path("pictures/<str:token>", pictures.take, name="picture_in"),
     path("<int:pk>/outputs/<int:output_pk>", show.output, name="output"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,9 @@ from accounts.models import SignIn, User
 from agent.protocol import DestinationState
 from media_library.models import Upload, VideoFile
 from ops.models import Job, Process
-from streams import actions
+from streams import actions, schedule
 from streams.models import Run, Stream
+from streams.schedule_spec import ScheduleSpec
 from streams.tests import build
 
 CANARY = "canary-k3y-0f-a-channel"
@@ -86,6 +88,8 @@ TABLE = [
     watched("streams:stop", "stream", method="post", answer=302),
     watched("streams:duplicate", "stream", method="post", answer=302),
     watched("streams:delete", "stream"),
+    watched("streams:schedule", "stream"),
+    watched("streams:schedule_clear", "stream"),
     members("streams:destinations"),
     members("streams:destination_new"),
     owners("streams:destination_edit", "destination"),
@@ -110,6 +114,9 @@ TABLE = [
     api("api:start_stream", "stream", method="post", answer=409),
     api("api:stop_stream", "stream", method="post"),
     api("api:get_progress", "stream"),
+    api("api:get_schedule", "stream"),
+    Row("api:put_schedule", (401, 422, 422, 422), "put", ("stream",)),  # an empty body is looked at first
+    api("api:delete_schedule", "stream", method="delete", answer=204),
     everybody("api:openapi-json"),
     everybody("api:api-root", answer=404),
     # ------------------------------------------------------------------------ account
@@ -161,6 +168,9 @@ def world(alice: User, bob: User, operator: User) -> dict[str, object]:
     Run.objects.filter(pk=run.pk).update(report=report, reported_at=timezone.now(), log_tail=["line"])
     file = _file(alice)
     upload = Upload.objects.create(owner=alice, file=build.file(alice, status="uploading"), length=10)
+    actions.set_schedule(stream, ScheduleSpec("UTC", (schedule.daily(time(20), time(22)),)), alice)
+    now = timezone.now()
+    stream.occurrences.create(starts_at=now - timedelta(hours=1), ends_at=now + timedelta(hours=1))
     Job.objects.create(name="clean", next_run_at=timezone.now())
     Process.objects.create(kind="worker", instance="w:1", seen_at=timezone.now())
     SignIn.objects.create(user=alice, succeeded=True)
