@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
+from django.utils.dates import WEEKDAYS
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 SUNDAY: Final = 6
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -27,6 +31,17 @@ class Periodic:
     daily_at: time | None = None
     weekday: int | None = None
     lease: timedelta = timedelta(minutes=10)
+
+    @property
+    def rhythm(self) -> str:
+        """How often, in words."""
+        if self.every is not None:
+            minutes = int(self.every.total_seconds() // 60)
+            return ngettext("every minute", "every %(n)d minutes", minutes) % {"n": minutes}
+        at = (self.daily_at or time()).strftime("%H:%M UTC")
+        if self.weekday is None:
+            return _("daily at %(at)s") % {"at": at}
+        return _("%(day)s at %(at)s") % {"day": WEEKDAYS[self.weekday], "at": at}
 
     def next_after(self, now: datetime) -> datetime:
         if self.every is not None:
@@ -66,5 +81,6 @@ JOBS: Final = (
     ),
     Periodic(name="clean progress", call="streams.hanging.clean_progress", daily_at=time(2, 0)),
     Periodic(name="forget old windows", call="streams.scheduling.forget_old", takes_now=True, daily_at=time(2, 10)),
+    Periodic(name="usage reports", call="ops.usage.generate", takes_now=True, weekday=SUNDAY, daily_at=time(3, 0)),
     Periodic(name="forget dead processes", call="ops.processes.forget_dead", takes_now=True, every=timedelta(hours=1)),
 )

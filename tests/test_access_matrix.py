@@ -21,7 +21,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import SignIn, User
+from accounts.models import SignIn, UsageReport, User
 from agent.protocol import DestinationState
 from media_library.models import Upload, VideoFile
 from ops.models import Job, Process
@@ -121,6 +121,8 @@ TABLE = [
     everybody("api:api-root", answer=404),
     # ------------------------------------------------------------------------ account
     members("accounts:home"),
+    members("accounts:usage"),
+    members("accounts:usage_csv"),
     Row("accounts:register", (200, 302, 302, 302)),
     Row("account_login", (200, 302, 302, 302)),
     Row("account_signup", (200, 302, 302, 302)),
@@ -174,6 +176,7 @@ def world(alice: User, bob: User, operator: User) -> dict[str, object]:
     Job.objects.create(name="clean", next_run_at=timezone.now())
     Process.objects.create(kind="worker", instance="w:1", seen_at=timezone.now())
     SignIn.objects.create(user=alice, succeeded=True)
+    UsageReport.objects.create(user=alice, starts_on=now.date())
     return {
         "stream": stream.pk, "destination": destination.pk, "output": output.pk, "file": file.pk, "upload": upload.pk,
         "token": "nonsense", "key": "nonsense", "uidb36": "1", "stranger": bob, "owner": alice, "operator": operator,
