@@ -176,7 +176,7 @@ class SignIn(models.Model):
 
 _DONE: Final = {
     "cancel upload": _("Cancelled the upload of"), "change": _("Changed"), "change account": _("Changed the account"),
-    "change password": _("Changed the password"), "clear schedule": _("Took away the schedule of"),
+    "change password": _("Changed the password"), "clear schedule": _("Cleared the schedule of"),
     "create": _("Created"), "delete": _("Deleted"),
     "disable": _("Switched off"), "duplicate": _("Copied to"), "enable": _("Switched on"),
     "force stop": _("Force-stopped"), "log in": _("Signed in"), "log out": _("Signed out"), "refresh": _("Read again"),

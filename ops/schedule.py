@@ -37,6 +37,8 @@ class Periodic:
         """How often, in words."""
         if self.every is not None:
             minutes = int(self.every.total_seconds() // 60)
+            if minutes % 60 == 0:
+                return ngettext("every hour", "every %(n)d hours", minutes // 60) % {"n": minutes // 60}
             return ngettext("every minute", "every %(n)d minutes", minutes) % {"n": minutes}
         at = (self.daily_at or time()).strftime("%H:%M UTC")
         if self.weekday is None:

@@ -434,14 +434,14 @@ class Schedule(models.Model):
 
 class OccurrenceState(TonedChoices):
     WAITING = "waiting", _("not started yet")
-    STARTED = "started", _("on air by the schedule")
+    STARTED = "started", _("went on air")
     BY_HAND = "by_hand", _("was on air by hand")
     OVERRULED = "overruled", _("stopped by hand")
     MISSED = "missed", _("missed")
 
     @classmethod
     def tones(cls) -> dict[str, str]:
-        return {"waiting": "warning", "started": "live", "by_hand": "info", "overruled": "info", "missed": "danger"}
+        return {"waiting": "warning", "by_hand": "info", "overruled": "info", "missed": "danger"}
 
 
 class Occurrence(models.Model):

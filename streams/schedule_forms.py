@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from django import forms
 from django.utils.dates import WEEKDAYS_ABBR
@@ -80,9 +80,16 @@ class ZoneForm(forms.Form):
         self.fields["zone"].choices = time_zones.choices()[1:]  # type: ignore[attr-defined]
 
 
-_MOST: Final = MOST_RULES + 1
-WeeklyFormSet = forms.formset_factory(WeeklyForm, extra=1, can_delete=True, max_num=_MOST, absolute_max=2 * _MOST)
-OnceFormSet = forms.formset_factory(OnceForm, extra=1, can_delete=True, max_num=_MOST, absolute_max=2 * _MOST)
+def _set_of(form: type[forms.Form]) -> Any:
+    """A list of windows with a blank one beneath; the blank one is left out by leaving it blank."""
+    most = MOST_RULES + 1
+    return forms.formset_factory(
+        form, extra=1, can_delete=True, can_delete_extra=False, max_num=most, absolute_max=2 * most
+    )
+
+
+WeeklyFormSet = _set_of(WeeklyForm)
+OnceFormSet = _set_of(OnceForm)
 
 
 class ScheduleForms:
@@ -99,7 +106,7 @@ class ScheduleForms:
         self.once = OnceFormSet(data, prefix="once", initial=[*map(_initial_once, once)] if shown else None)
 
     def is_valid(self) -> bool:
-        return self.zone.is_valid() & self.weekly.is_valid() & self.once.is_valid()
+        return all([self.zone.is_valid(), self.weekly.is_valid(), self.once.is_valid()])
 
     @property
     def has_errors(self) -> bool:

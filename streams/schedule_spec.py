@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any, Final
@@ -69,7 +69,7 @@ def check(spec: ScheduleSpec, now: datetime, stored: ScheduleSpec | None = None)
     found = {name: words for name, words in problems.items() if words}
     if found:
         raise Invalid(found)
-    clean = replace(clean, rules=tuple(_without_past(clean, now)))
+    clean = without_past(clean, now)
     if words := _whole_problem(clean.rules, was_something=bool(spec.rules)):
         raise Invalid({"__all__": words})
     return clean
@@ -83,9 +83,11 @@ def _whole_problem(rules: Sequence[Rule], *, was_something: bool) -> str | None:
     return None
 
 
-def _without_past(spec: ScheduleSpec, now: datetime) -> Iterable[Rule]:
-    unique = dict.fromkeys(spec.rules)
-    return (each for each in unique if isinstance(each, Weekly) or schedule.moment_of(each.ends, spec.place) > now)
+def without_past(spec: ScheduleSpec, now: datetime) -> ScheduleSpec:
+    """Without one-offs that are over, and each rule once."""
+    rules = dict.fromkeys(spec.rules)
+    left = (each for each in rules if isinstance(each, Weekly) or schedule.moment_of(each.ends, spec.place) > now)
+    return replace(spec, rules=tuple(left))
 
 
 def _problem(rule: Rule, spec: ScheduleSpec, now: datetime, known: Sequence[Rule]) -> str | None:

@@ -82,6 +82,8 @@ def test_a_job_on_the_dot_does_not_drift():
 RHYTHMS = [
     (job(every=timedelta(minutes=1)), "every minute"),
     (job(), "every 5 minutes"),
+    (job(every=timedelta(hours=1)), "every hour"),
+    (job(every=timedelta(hours=6)), "every 6 hours"),
     (job(every=None, daily_at=time(2, 0)), "daily at 02:00 UTC"),
     (job(every=None, daily_at=time(3, 0), weekday=SUNDAY), "Sunday at 03:00 UTC"),
 ]

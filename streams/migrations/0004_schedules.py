@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('starts_at', models.DateTimeField(verbose_name='from')),
                 ('ends_at', models.DateTimeField(verbose_name='to')),
-                ('state', models.CharField(choices=[('waiting', 'not started yet'), ('started', 'on air by the schedule'), ('by_hand', 'was on air by hand'), ('overruled', 'stopped by hand'), ('missed', 'missed')], default='waiting', max_length=12, verbose_name='what came of it')),
+                ('state', models.CharField(choices=[('waiting', 'not started yet'), ('started', 'went on air'), ('by_hand', 'was on air by hand'), ('overruled', 'stopped by hand'), ('missed', 'missed')], default='waiting', max_length=12, verbose_name='what came of it')),
                 ('note', models.CharField(blank=True, max_length=500, verbose_name='note')),
                 ('closed_at', models.DateTimeField(null=True, verbose_name='closed')),
                 ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='streams.run')),

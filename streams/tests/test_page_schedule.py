@@ -28,7 +28,7 @@ def filled(weekly=(), once=(), zone="Europe/Berlin", remove=(), **more) -> dict:
     """What the page's form sends: each list of windows, and the blank one beneath."""
     sent = {"zone": zone} | more
     for prefix, rows in (("weekly", weekly), ("once", once)):
-        sent |= {f"{prefix}-TOTAL_FORMS": len(rows) + 1, f"{prefix}-INITIAL_FORMS": 0}
+        sent |= {f"{prefix}-TOTAL_FORMS": len(rows) + 1, f"{prefix}-INITIAL_FORMS": len(rows) if remove else 0}
         for number, row in enumerate(rows):
             sent |= {f"{prefix}-{number}-{name}": value for name, value in row.items()}
     return sent | {f"{name}-DELETE": "on" for name in remove}
@@ -143,6 +143,12 @@ def test_what_is_wrong_is_said_and_what_was_typed_stays(stream, alice, typed, wo
     for row in typed.get("weekly", []):
         assert f'value="{row["opens"]}"' in html or not row["opens"]
     assert not Schedule.objects.exists()
+
+
+def test_a_single_window_that_is_over_is_shown_among_the_past_not_in_the_form(scheduled, alice):
+    over = {"kind": "once", "starts": "2001-01-01T10:00", "ends": "2001-01-01T11:00"}
+    Schedule.objects.update(rules=[over])
+    assert "2001-01-01" not in page(alice, scheduled)
 
 
 def test_an_error_is_said_at_its_own_window(stream, alice):

@@ -19,7 +19,7 @@ from streams import access, actions, schedule, upcoming
 from streams.errors import Refused
 from streams.models import Schedule, Stream
 from streams.schedule_forms import ScheduleForms
-from streams.schedule_spec import ScheduleSpec, spec_of
+from streams.schedule_spec import ScheduleSpec, spec_of, without_past
 from streams.views.requests import Request
 
 NEXT_SHOWN: Final = 5
@@ -34,7 +34,7 @@ def page(request: Request, pk: int) -> HttpResponse:
     row = Schedule.objects.filter(stream=stream).first()
     stored = spec_of(row) if row else _empty(request, stream)
     if request.method == "GET":
-        return _page(request, stream, row, ScheduleForms(spec=stored))
+        return _page(request, stream, row, ScheduleForms(spec=without_past(stored, timezone.now())))
     if request.POST.get("do") in ("on", "off"):
         return _switch(request, stream, is_on=request.POST["do"] == "on")
     return _save(request, stream, row, ScheduleForms(request.POST, spec=stored))
@@ -47,12 +47,12 @@ def clear(request: Request, pk: int) -> HttpResponse:
     stream = access.stream_of(request.user, pk)
     if request.method == "POST":
         actions.clear_schedule(stream, request.user)
-        messages.success(request, _("The schedule is gone. Nothing starts or stops by itself any more."))
+        messages.success(request, _("Schedule cleared. Nothing starts or stops by itself any more."))
         return redirect("streams:schedule", pk)
     question = {
-        "title": _("Take away the schedule of «%s»?") % stream.title,
+        "title": _("Clear the schedule of «%s»?") % stream.title,
         "text": _("Its windows are forgotten. What is on air stays on air."),
-        "action": _("Take away"),
+        "action": _("Clear schedule"),
         "back": reverse("streams:schedule", args=[pk]),
     }
     return render(request, "confirm.html", question)
