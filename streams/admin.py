@@ -21,19 +21,10 @@ from accounts.models import User
 from kit.console import NoBulkDelete, ReadOnlyAdmin, pill
 from kit.templatetags.kit import ago, clock
 from streams import actions as verbs
+from streams import schedule_admin as schedule_admin
 from streams.errors import Refused
 from streams.explain import choice_table, lines
-from streams.models import (
-    Destination,
-    Occurrence,
-    PlaylistItem,
-    Run,
-    Schedule,
-    Stream,
-    StreamDestination,
-    Transition,
-)
-from streams.schedule_admin import OccurrenceAdmin, ScheduleAdmin
+from streams.models import Destination, PlaylistItem, Run, Stream, StreamDestination, Transition
 
 Verb = Callable[[Stream, User | None], object]
 
@@ -277,7 +268,3 @@ class DestinationAdmin(ReadOnlyAdmin):
     search_fields = ["name", "owner__email", "url"]
     show_facets = admin.ShowFacets.NEVER
     fields = ["name", "owner", "platform", "url", "created_at", "updated_at", "deleted_at"]
-
-
-admin.site.register(Schedule, ScheduleAdmin)
-admin.site.register(Occurrence, OccurrenceAdmin)

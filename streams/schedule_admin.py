@@ -1,4 +1,6 @@
-"""Operators' pages of schedules and their windows. Looked at here, changed on the stream's own page."""
+"""Operators' pages of schedules and their windows. Looked at here, changed on the stream's own page.
+
+`streams.admin` brings them in."""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from kit.console import ReadOnlyAdmin, pill
 from streams.models import Occurrence, Schedule
 
 
+@admin.register(Schedule)
 class ScheduleAdmin(ReadOnlyAdmin):
     list_display = ["stream", "owner", "is_on", "zone", "look_at"]
     list_select_related = ["stream__owner"]
@@ -31,6 +34,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
         return format_html('<a href="{}">{}</a>', url, _("Look at it, change it"))
 
 
+@admin.register(Occurrence)
 class OccurrenceAdmin(ReadOnlyAdmin):
     list_display = ["starts_at", "ends_at", "stream", "came", "note"]
     list_select_related = ["stream"]
