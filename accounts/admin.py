@@ -11,11 +11,14 @@ from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreation
 from django.contrib.auth.models import Group
 from django.db import models, transaction
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils.formats import date_format, number_format
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit
-from accounts.models import AuditEntry, Package, SignIn, User
+from accounts import audit, reports
+from accounts.models import AuditEntry, Package, SignIn, UsageReport, User
 from kit.console import NoBulkDelete, ReadOnlyAdmin
 from kit.templatetags.kit import filesize, percent
 
@@ -192,6 +195,47 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_filter = ["at", "verb", "target_type"]
     search_fields = ["actor_email", "verb", "target_name", "target_id", "address"]
     date_hierarchy = "at"
+
+
+@admin.register(UsageReport)
+class UsageReportAdmin(ReadOnlyAdmin):
+    list_display = ["week", "user", "on_air", "uptime", "runs", "failures", "sent", "stored"]
+    list_filter = ["starts_on"]
+    list_select_related = ["user"]
+    search_fields = ["user__email", "user__name"]
+    date_hierarchy = "starts_on"
+    show_facets = admin.ShowFacets.NEVER
+    actions = ["download"]
+    fields = ("week", "user", "on_air", "uptime", "runs", "failures", "sent", "stored", "by_stream", "created_at")
+    readonly_fields = fields
+
+    @admin.display(description=_("week"), ordering="starts_on")
+    def week(self, report: UsageReport) -> str:
+        return f"{date_format(report.starts_on)} – {date_format(report.last_day)}"
+
+    @admin.display(description=_("hours on air"), ordering="streamed_s")
+    def on_air(self, report: UsageReport) -> str:
+        return number_format(report.streamed_s / 3600, 1)
+
+    @admin.display(description=_("uptime"))
+    def uptime(self, report: UsageReport) -> str:
+        return "–" if report.uptime is None else f"{number_format(report.uptime, 2)}\N{NO-BREAK SPACE}%"
+
+    @admin.display(description=_("sent"), ordering="bytes_sent")
+    def sent(self, report: UsageReport) -> str:
+        return filesize(report.bytes_sent)
+
+    @admin.display(description=_("stored"), ordering="bytes_stored")
+    def stored(self, report: UsageReport) -> str:
+        return filesize(report.bytes_stored)
+
+    @admin.display(description=_("by stream"))
+    def by_stream(self, report: UsageReport) -> SafeString:
+        return render_to_string("admin/parts/usage_streams.html", {"streams": reports.streams_of(report)})
+
+    @admin.action(description=_("Download as CSV"), permissions=["view"])
+    def download(self, request: HttpRequest, chosen: models.QuerySet[UsageReport]) -> HttpResponse:
+        return reports.download(chosen.select_related("user"), "ezstream-usage")
 
 
 def _operator(request: HttpRequest) -> User | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -175,11 +176,12 @@ class SignIn(models.Model):
 
 _DONE: Final = {
     "cancel upload": _("Cancelled the upload of"), "change": _("Changed"), "change account": _("Changed the account"),
-    "change password": _("Changed the password"), "create": _("Created"), "delete": _("Deleted"),
+    "change password": _("Changed the password"), "clear schedule": _("Cleared the schedule of"),
+    "create": _("Created"), "delete": _("Deleted"),
     "disable": _("Switched off"), "duplicate": _("Copied to"), "enable": _("Switched on"),
     "force stop": _("Force-stopped"), "log in": _("Signed in"), "log out": _("Signed out"), "refresh": _("Read again"),
     "register": _("Registered"), "rename": _("Renamed"), "reveal key": _("Looked at the key of"),
-    "start": _("Started"), "stop": _("Stopped"), "upload": _("Uploaded"),
+    "set schedule": _("Set the schedule of"), "start": _("Started"), "stop": _("Stopped"), "upload": _("Uploaded"),
 }  # fmt: skip
 
 
@@ -211,3 +213,46 @@ class AuditEntry(models.Model):
     def done(self) -> str:
         """What was done, to be read before the object's name."""
         return str(_DONE.get(self.verb, self.verb.capitalize()))
+
+
+class UsageReport(models.Model):
+    """What somebody used in one week, from Sunday to Sunday in UTC (ACC-7). Written once by `ops.usage`."""
+
+    LENGTH: Final = timedelta(days=7)
+
+    user = models.ForeignKey(User, verbose_name=_("user"), on_delete=models.CASCADE, related_name="usage_reports")
+    starts_on = models.DateField(_("week from"), db_index=True)
+    streamed_s = models.BigIntegerField(_("on air (s)"), default=0)
+    wanted_s = models.BigIntegerField(_("wanted on air (s)"), default=0)
+    bytes_stored = models.BigIntegerField(_("stored (bytes)"), default=0)
+    """When the report was made."""
+    bytes_sent = models.BigIntegerField(_("sent (bytes)"), default=0)
+    runs = models.PositiveIntegerField(_("runs"), default=0)
+    failures = models.PositiveIntegerField(_("failures"), default=0)
+    streams = models.JSONField(_("streams"), default=list)
+    """The same figures of each stream, as `accounts.reports.StreamUsage`; titles as they were."""
+    counted = models.JSONField(default=dict, editable=False)
+    """Of runs that went on: the bytes that reports up to this one have counted."""
+    created_at = models.DateTimeField(_("made"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("usage report")
+        verbose_name_plural = _("usage reports")
+        ordering = ["-starts_on", "user__email"]
+        constraints = [models.UniqueConstraint(fields=["user", "starts_on"], name="usage_report_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.starts_on}"
+
+    @property
+    def uptime(self) -> float | None:
+        """Percent of the time its streams were wanted on air that they were."""
+        return round(min(100.0, self.streamed_s * 100 / self.wanted_s), 2) if self.wanted_s else None
+
+    @property
+    def last_day(self) -> date:
+        return self.starts_on + self.LENGTH - timedelta(days=1)
+
+    @property
+    def ends_at(self) -> datetime:
+        return datetime.combine(self.starts_on + self.LENGTH, time(), UTC)

@@ -9,11 +9,13 @@ from ninja.security import django_auth
 
 from streams.api import router as streams_router
 from streams.api_destinations import router as destinations_router
+from streams.api_schedule import router as schedule_router
 from streams.errors import Invalid, Refused
 
 api = NinjaAPI(title="EZStream", version="1", auth=django_auth, docs_url=None, urls_namespace="api")
 api.add_router("/streams", streams_router)
 api.add_router("/destinations", destinations_router)
+api.add_router("/streams", schedule_router)
 
 
 def _error(request: HttpRequest, status: int, code: str, message: str, **more: object) -> HttpResponse:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from datetime import timedelta
+from typing import Any, Final, cast
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -21,10 +24,12 @@ from media_library.models import VideoFile
 from ops import people
 from ops.models import Job, Process
 from ops.processes import FRESH
+from ops.schedule import JOBS
 from streams.errors import Refused
 from streams.models import Destination, Stream
 
 admin.site.unregister(User)
+LATE: Final = timedelta(minutes=1)
 
 
 @admin.register(User)
@@ -58,8 +63,35 @@ class PeopleAdmin(OurUserAdmin):
 
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin):
-    list_display = ["name", "next_run_at", "last_started_at", "last_duration_s", "last_succeeded", "last_result"]
+    list_display = ["name", "rhythm", "last_run", "took", "outcome", "last_result", "next_run"]
     search_fields = ["name"]
+    fields = ("name", "rhythm", "last_started_at", "took", "outcome", "last_result", "next_run_at")
+    readonly_fields = fields
+
+    @admin.display(description=_("rhythm"))
+    def rhythm(self, job: Job) -> str:
+        return next((each.rhythm for each in JOBS if each.name == job.name), "–")
+
+    @admin.display(description=_("last run"), ordering="last_started_at")
+    def last_run(self, job: Job) -> str:
+        return ago(job.last_started_at)
+
+    @admin.display(description=_("took"), ordering="last_duration_s")
+    def took(self, job: Job) -> str:
+        return "–" if job.last_duration_s is None else f"{job.last_duration_s:.2f}\N{NO-BREAK SPACE}s"
+
+    @admin.display(description=_("succeeded"), ordering="last_succeeded")
+    def outcome(self, job: Job) -> SafeString | str:
+        if job.last_succeeded is None:
+            return "–"
+        return verdict(job.last_succeeded, str(_("done")), str(_("failed")))
+
+    @admin.display(description=_("next run"), ordering="next_run_at")
+    def next_run(self, job: Job) -> SafeString | str:
+        """Late by more than a few looks of the scheduler: nobody runs it."""
+        if job.next_run_at < timezone.now() - LATE:
+            return format_html("{} {}", verdict(False, "", str(_("overdue"))), ago(job.next_run_at))
+        return date_format(timezone.localtime(job.next_run_at), "DATETIME_FORMAT")
 
 
 @admin.register(Process)

@@ -6,30 +6,63 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
+from django.utils.dates import WEEKDAYS
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+SUNDAY: Final = 6
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Periodic:
     """`call` is the dotted path of a function that takes no arguments or `now`, and returns what to note.
 
-    Exactly one of `every` and `daily_at` (UTC) is set. `lease`: for how long one scheduler keeps others off;
-    longer than the job ever takes.
+    Exactly one of `every` and `daily_at` (UTC) is set. `on_the_dot`: at whole multiples of `every`, as a clock shows
+    them. `weekday` (Monday is 0): of the days, on this one only. `lease`: for how long one scheduler keeps others
+    off; longer than the job ever takes.
     """
 
     name: str
     call: str
     takes_now: bool = False
     every: timedelta | None = None
+    on_the_dot: bool = False
     daily_at: time | None = None
+    weekday: int | None = None
     lease: timedelta = timedelta(minutes=10)
+
+    @property
+    def rhythm(self) -> str:
+        """How often, in words."""
+        if self.every is not None:
+            minutes = int(self.every.total_seconds() // 60)
+            if minutes % 60 == 0:
+                return ngettext("every hour", "every %(n)d hours", minutes // 60) % {"n": minutes // 60}
+            return ngettext("every minute", "every %(n)d minutes", minutes) % {"n": minutes}
+        at = (self.daily_at or time()).strftime("%H:%M UTC")
+        if self.weekday is None:
+            return _("daily at %(at)s") % {"at": at}
+        return _("%(day)s at %(at)s") % {"day": WEEKDAYS[self.weekday], "at": at}
 
     def next_after(self, now: datetime) -> datetime:
         if self.every is not None:
-            return now + self.every
-        today = datetime.combine(now.astimezone(UTC).date(), self.daily_at or time(), UTC)
-        return today if today > now else today + timedelta(days=1)
+            since_dot = (now - _EPOCH) % self.every if self.on_the_dot else timedelta()
+            return now - since_dot + self.every
+        first = datetime.combine(now.astimezone(UTC).date(), self.daily_at or time(), UTC)
+        days = (first + timedelta(days=ahead) for ahead in range(9))
+        return next(day for day in days if day > now and self.weekday in (None, day.weekday()))
 
 
 JOBS: Final = (
+    Periodic(
+        name="check schedules",
+        call="streams.scheduling.check",
+        takes_now=True,
+        every=timedelta(minutes=1),
+        on_the_dot=True,
+        lease=timedelta(minutes=5),
+    ),
     Periodic(name="stop hanging streams", call="streams.hanging.force_stop_hanging", every=timedelta(minutes=5)),
     Periodic(
         name="expire uploads",
@@ -49,5 +82,7 @@ JOBS: Final = (
         every=timedelta(minutes=10),
     ),
     Periodic(name="clean progress", call="streams.hanging.clean_progress", daily_at=time(2, 0)),
+    Periodic(name="forget old windows", call="streams.scheduling.forget_old", takes_now=True, daily_at=time(2, 10)),
+    Periodic(name="usage reports", call="ops.usage.generate", takes_now=True, weekday=SUNDAY, daily_at=time(3, 0)),
     Periodic(name="forget dead processes", call="ops.processes.forget_dead", takes_now=True, every=timedelta(hours=1)),
 )

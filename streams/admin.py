@@ -22,6 +22,7 @@ from kit.console import NoBulkDelete, ReadOnlyAdmin, pill
 from kit.templatetags.kit import ago, clock
 from streams import actions as verbs
 from streams import addresses, charting, happenings
+from streams import schedule_admin as schedule_admin
 from streams.errors import Refused
 from streams.explain import choice_table, lines
 from streams.models import Destination, LiveInput, PlaylistItem, Run, Stream, StreamDestination, Transition

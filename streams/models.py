@@ -408,3 +408,68 @@ class Progress(models.Model):
     class Meta:
         ordering = ["-at", "-id"]
         indexes = [models.Index(fields=["stream", "-at"], name="progress_stream_newest")]
+
+
+class Schedule(models.Model):
+    """When a stream is wanted on air by the clock: rules in wall-clock time of one zone (`streams.schedule_spec`)."""
+
+    stream = models.OneToOneField(Stream, on_delete=models.CASCADE, related_name="schedule")
+    zone = models.CharField(_("time zone"), max_length=64)
+    rules = models.JSONField(default=list)
+    is_on = models.BooleanField(_("on"), default=True)
+    seen_at = models.DateTimeField(default=timezone.now, editable=False)
+    """Every window that began up to here has been dealt with."""
+    look_at = models.DateTimeField(_("next look"), null=True, editable=False, db_index=True)
+    """When there is something to do next; None: never again."""
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = _("schedule")
+        verbose_name_plural = _("schedules")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return str(self.stream)
+
+
+class OccurrenceState(TonedChoices):
+    WAITING = "waiting", _("not started yet")
+    STARTED = "started", _("went on air")
+    BY_HAND = "by_hand", _("was on air by hand")
+    OVERRULED = "overruled", _("stopped by hand")
+    MISSED = "missed", _("missed")
+
+    @classmethod
+    def tones(cls) -> dict[str, str]:
+        return {"waiting": "warning", "by_hand": "info", "overruled": "info", "missed": "danger"}
+
+
+class Occurrence(models.Model):
+    """A window of a stream's schedule that opened. Its turn is taken once: the row is what schedulers race for."""
+
+    stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="occurrences")
+    starts_at = models.DateTimeField(_("from"))
+    ends_at = models.DateTimeField(_("to"))
+    state = models.CharField(
+        _("what came of it"), max_length=12, choices=OccurrenceState.choices, default=OccurrenceState.WAITING
+    )
+    run = models.ForeignKey(Run, null=True, on_delete=models.SET_NULL, related_name="+")
+    """What it put on air, or found there and took over."""
+    note = models.CharField(_("note"), max_length=500, blank=True)
+    closed_at = models.DateTimeField(_("closed"), null=True)
+    """When its end was dealt with; None while it is open."""
+
+    class Meta:
+        verbose_name = _("window of a schedule")
+        verbose_name_plural = _("windows of schedules")
+        ordering = ["-starts_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["stream", "starts_at"], name="occurrence_once"),
+            models.UniqueConstraint(fields=["stream"], condition=models.Q(closed_at=None), name="occurrence_one_open"),
+            models.CheckConstraint(condition=models.Q(ends_at__gt=models.F("starts_at")), name="occurrence_has_length"),
+        ]
+
+    @property
+    def what_came(self) -> OccurrenceState:
+        return OccurrenceState(self.state)

@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from streams.views import destinations, editor, inputs, listing, pictures, runs, show, slates, steering, testing
+from streams.views import (
+    destinations,
+    editor,
+    inputs,
+    listing,
+    pictures,
+    runs,
+    schedule,
+    show,
+    slates,
+    steering,
+    testing,
+)
 
 app_name = "streams"
 urlpatterns = [
@@ -30,6 +42,8 @@ urlpatterns = [
     path("<int:pk>/stop", show.stop, name="stop"),
     path("<int:pk>/duplicate", show.duplicate, name="duplicate"),
     path("<int:pk>/delete", show.delete, name="delete"),
+    path("<int:pk>/schedule", schedule.page, name="schedule"),
+    path("<int:pk>/schedule/clear", schedule.clear, name="schedule_clear"),
     path("<int:pk>/picture", pictures.show, name="picture"),
     path("<int:pk>/slate", slates.show, name="slate"),
     path("slates/<str:token>", slates.out, name="slate_out"),

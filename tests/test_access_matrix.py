@@ -10,6 +10,8 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import time as clock_time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,13 +24,14 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import SignIn, User
+from accounts.models import SignIn, UsageReport, User
 from agent.protocol import DestinationState
 from media_library.models import Upload, VideoFile
 from ops.models import Job, Process
-from streams import actions
+from streams import actions, schedule
 from streams.actions.testing import ConnectionTest
 from streams.models import Run, SlatePicture, Stream
+from streams.schedule_spec import ScheduleSpec
 from streams.tests import build
 
 CANARY = "canary-k3y-0f-a-channel"
@@ -101,6 +104,8 @@ TABLE = [
     watched("streams:stop", "stream", method="post", answer=302),
     watched("streams:duplicate", "stream", method="post", answer=302),
     watched("streams:delete", "stream"),
+    watched("streams:schedule", "stream"),
+    watched("streams:schedule_clear", "stream"),
     members("streams:destinations"),
     members("streams:destination_new"),
     owners("streams:destination_edit", "destination"),
@@ -148,10 +153,15 @@ TABLE = [
     api("api:add_output", "stream", method="post", answer=409, body={"destination_id": 0}),
     api("api:switch_output", "stream", "output", method="post", body={"enabled": True}),
     api("api:remove_output", "stream", "output", method="delete", answer=409),
+    api("api:get_schedule", "stream"),
+    Row("api:put_schedule", (401, 422, 422, 422), "put", ("stream",)),  # an empty body is looked at first
+    api("api:delete_schedule", "stream", method="delete", answer=204),
     everybody("api:openapi-json"),
     everybody("api:api-root", answer=404),
     # ------------------------------------------------------------------------ account
     members("accounts:home"),
+    members("accounts:usage"),
+    members("accounts:usage_csv"),
     Row("accounts:register", (200, 302, 302, 302)),
     Row("account_login", (200, 302, 302, 302)),
     Row("account_signup", (200, 302, 302, 302)),
@@ -205,9 +215,13 @@ def world(alice: User, bob: User, operator: User) -> dict[str, object]:
     cache.set(f"connection-test:{test.id}", test)
     cache.set(f"connection-test:{test.id}:result", {"state": "ok"})
     upload = Upload.objects.create(owner=alice, file=build.file(alice, status="uploading"), length=10)
+    actions.set_schedule(stream, ScheduleSpec("UTC", (schedule.daily(clock_time(20), clock_time(22)),)), alice)
+    now = timezone.now()
+    stream.occurrences.create(starts_at=now - timedelta(hours=1), ends_at=now + timedelta(hours=1))
     Job.objects.create(name="clean", next_run_at=timezone.now())
     Process.objects.create(kind="worker", instance="w:1", seen_at=timezone.now())
     SignIn.objects.create(user=alice, succeeded=True)
+    UsageReport.objects.create(user=alice, starts_on=now.date())
     return {
         "stream": stream.pk, "destination": destination.pk, "output": output.pk, "item": stream.items.first().pk,
         "run": run.pk, "file": file.pk, "upload": upload.pk, "input": live.pk, "test": test.id,

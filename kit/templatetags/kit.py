@@ -56,6 +56,12 @@ def codec(name: str) -> str:
 
 
 @register.filter
+def hours(seconds: float | None) -> str:
+    """A length of time in hours, for sums: 167.5 h."""
+    return "–" if seconds is None else f"{number_format(seconds / 3600, 1)}\N{NO-BREAK SPACE}h"
+
+
+@register.filter
 def percent(part: float, whole: float) -> int:
     """Whole percent, never outside 0 to 100, and 100 only when all of it is there."""
     if whole <= 0:

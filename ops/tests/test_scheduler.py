@@ -3,13 +3,14 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from django.core.management import call_command
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from lab.races import at_once
 from ops import scheduler
 from ops.models import Job, Process
-from ops.schedule import JOBS, Periodic
+from ops.schedule import JOBS, SUNDAY, Periodic
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 calls: list[object] = []
@@ -57,6 +58,54 @@ def test_every_job_of_the_table_runs(db, each):
 )
 def test_daily_jobs_run_at_their_hour(now, wanted):
     assert job(every=None, daily_at=time(2, 0)).next_after(now) == wanted
+
+
+SUNDAYS = [
+    (datetime(2026, 3, 1, 2, 59, tzinfo=UTC), datetime(2026, 3, 1, 3, 0, tzinfo=UTC)),
+    (datetime(2026, 3, 1, 3, 0, tzinfo=UTC), datetime(2026, 3, 8, 3, 0, tzinfo=UTC)),
+    (datetime(2026, 3, 2, 0, 0, tzinfo=UTC), datetime(2026, 3, 8, 3, 0, tzinfo=UTC)),
+    (datetime(2026, 12, 29, 0, 0, tzinfo=UTC), datetime(2027, 1, 3, 3, 0, tzinfo=UTC)),
+]
+
+
+@pytest.mark.parametrize(("now", "wanted"), SUNDAYS)
+def test_weekly_jobs_run_on_their_day(now, wanted):
+    assert job(every=None, daily_at=time(3, 0), weekday=SUNDAY).next_after(now) == wanted
+
+
+def test_a_job_on_the_dot_does_not_drift():
+    every_minute = job(every=timedelta(minutes=1), on_the_dot=True)
+    assert every_minute.next_after(NOW + timedelta(seconds=7.25)) == NOW + timedelta(minutes=1)
+    assert every_minute.next_after(NOW) == NOW + timedelta(minutes=1)
+
+
+RHYTHMS = [
+    (job(every=timedelta(minutes=1)), "every minute"),
+    (job(), "every 5 minutes"),
+    (job(every=timedelta(hours=1)), "every hour"),
+    (job(every=timedelta(hours=6)), "every 6 hours"),
+    (job(every=None, daily_at=time(2, 0)), "daily at 02:00 UTC"),
+    (job(every=None, daily_at=time(3, 0), weekday=SUNDAY), "Sunday at 03:00 UTC"),
+]
+
+
+@pytest.mark.parametrize(("each", "words"), RHYTHMS)
+def test_a_rhythm_is_said_in_words(each, words):
+    assert each.rhythm == words
+
+
+def test_the_table_is_in_the_console_with_what_happened_and_what_comes(db, operator, client):
+    scheduler.register(JOBS, timezone.now())
+    Job.objects.filter(name="check schedules").update(next_run_at=timezone.now() - timedelta(minutes=5))
+    Job.objects.filter(name="usage reports").update(
+        last_started_at=timezone.now(), last_duration_s=1.5, last_result="7", last_succeeded=True
+    )
+    client.force_login(operator)
+    html = client.get(reverse("admin:ops_job_changelist")).content.decode()
+    for shown in ("every minute", "Sunday at 03:00 UTC", "overdue", "just now", "1.50\N{NO-BREAK SPACE}s", ">done<"):
+        assert shown in html, shown
+    row = Job.objects.get(name="usage reports")
+    assert client.get(reverse("admin:ops_job_change", args=[row.pk])).status_code == 200
 
 
 def test_it_runs_when_due_and_not_again_before_its_time(db):
@@ -129,4 +178,11 @@ def test_the_loop_says_it_is_alive_and_ends_when_told(monkeypatch):
 def test_the_commands_of_the_table_run_by_hand_too(db, capsys):
     call_command("streams_force_stop_hanging", "--timeout=300")
     call_command("streams_cleanup_progress", "--days=7")
-    assert capsys.readouterr().out.splitlines() == ["0 streams resolved", "0 progress rows deleted"]
+    call_command("streams_check_scheduled")
+    call_command("reports_generate_usage")
+    assert capsys.readouterr().out.splitlines() == [
+        "0 streams resolved",
+        "0 progress rows deleted",
+        "0 streams started, stopped or told",
+        "0 reports made",
+    ]

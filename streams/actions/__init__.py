@@ -21,12 +21,14 @@ from streams.actions.destinations import (
 from streams.actions.editing import create, delete, duplicate, edit, spec_of
 from streams.actions.inputs import delete_live_input, save_live_input
 from streams.actions.running import force_stop, start, stop
+from streams.actions.schedules import clear_schedule, set_schedule, switch_schedule
 from streams.actions.steering import Outcome, insert_next, steer
 from streams.actions.testing import find_test, test_destination, test_typed
 
 __all__ = [
     "Outcome",
     "add_output",
+    "clear_schedule",
     "create",
     "delete",
     "delete_destination",
@@ -45,10 +47,12 @@ __all__ = [
     "save_live_input",
     "set_output_enabled",
     "set_playing",
+    "set_schedule",
     "spec_of",
     "start",
     "steer",
     "stop",
+    "switch_schedule",
     "test_destination",
     "test_typed",
 ]

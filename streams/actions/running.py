@@ -16,8 +16,10 @@ from streams.models import Run, Status, Stream
 
 
 @transaction.atomic
-def start(stream: Stream, actor: User | None) -> Run:
-    """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4)."""
+def start(stream: Stream, actor: User | None, message: str = "") -> Run:
+    """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4).
+
+    `message` says why, where it was nobody's click."""
     owner = lock_owner(stream)
     current = Stream.objects.get(pk=stream.pk)
     lifecycle.require(current.state, Event.START)
@@ -25,21 +27,21 @@ def start(stream: Stream, actor: User | None) -> Run:
     rules.check_limit(owner, current)
     rules.check_keys_free(current, rules.enabled_destinations(current))
     run = Run.objects.create(stream=current)
-    lifecycle.fire(current.pk, Event.START, run_id=run.pk, actor=actor)
-    audit.record(actor, "start", current, run=str(run.pk))
+    lifecycle.fire(current.pk, Event.START, run_id=run.pk, actor=actor, message=message)
+    audit.record(actor, "start", current, None, run=str(run.pk), **_why(message))
     send_after_commit(tasks.start_stream, str(run.pk), robust=True)
     return run
 
 
 @transaction.atomic
-def stop(stream: Stream, actor: User | None) -> None:
+def stop(stream: Stream, actor: User | None, message: str = "") -> None:
     """Wants the stream off air: STOPPING, until its agent says so or the time is up (STR-5)."""
     current = Stream.objects.select_related("run").get(pk=stream.pk)
     lifecycle.require(current.state, Event.STOP)
     if current.run is None or (current.state is Status.ERROR and not is_still_held(current)):
         raise WrongState(_("The stream is already off air."))
-    lifecycle.fire(current.pk, Event.STOP, run_id=current.run.pk, actor=actor)
-    audit.record(actor, "stop", current, run=str(current.run.pk))
+    lifecycle.fire(current.pk, Event.STOP, run_id=current.run.pk, actor=actor, message=message)
+    audit.record(actor, "stop", current, None, run=str(current.run.pk), **_why(message))
     send_after_commit(tasks.stop_stream, str(current.run.pk), robust=True)
 
 
@@ -64,3 +66,7 @@ def is_still_held(stream: Stream) -> bool:
 def lock_owner(stream: Stream) -> User:
     """The owner's row, locked until the commit: whatever counts a user's streams does so under it."""
     return User.objects.select_for_update().get(pk=stream.owner_id)
+
+
+def _why(message: str) -> dict[str, str]:
+    return {"why": message} if message else {}
