@@ -144,4 +144,3 @@ def _plan(number: int, path: Path, destinations: list[dict[str, Any]]) -> dict[s
         "destinations": destinations,
         "reach_private": True,
     }
-
