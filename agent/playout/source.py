@@ -15,6 +15,7 @@ from .flv import FlvError, FlvParser, Tag
 from .plan import Item
 
 BLOCK: Final = 1 << 20
+TRACKS: Final = 2
 GROWTH_POLL_S: Final = 0.2
 WARM_MS: Final = 1000
 """So much of an item must be there before it takes over from the slate: it would be back in a moment otherwise."""
@@ -62,6 +63,17 @@ class Source:
         if self._bytes_ahead < BLOCK // 2:
             self._hungry.set()
         return tag
+
+    @property
+    def firsts(self) -> dict[int, int]:
+        """The first timestamp of each track, of what is read."""
+        found: dict[int, int] = {}
+        for tag in self._tags:
+            if tag.is_media:
+                found.setdefault(tag.kind, tag.timestamp)
+            if len(found) == TRACKS:
+                break
+        return found
 
     @property
     def exhausted(self) -> bool:
