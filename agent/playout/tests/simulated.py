@@ -2,7 +2,6 @@
 everything and keeps nothing.
 """
 
-import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,8 +12,9 @@ from agent.playout.chunks import OUR_CHUNK_SIZE, ChunkDecoder, Message
 from agent.playout.flv import AUDIO, VIDEO
 from agent.playout.packets import Batch, Packet
 from agent.playout.plan import Plan, parse_plan
-from agent.playout.playlist import Playlist
+from agent.playout.playout import Playout
 from agent.playout.programme import Programme
+from agent.playout.timeline import Timeline
 
 from .driver import items
 from .test_leg import _leg
@@ -85,13 +85,12 @@ class Simulation:
         self._hearing = Hearing(start)
         self._leg, _ = _leg()
         self._leg._link = self._hearing  # type: ignore[assignment]
-        self._plan = _plan(paths)
-        self._woken = asyncio.Event()
+        self._playout = Playout(_plan(paths), random.Random(1))
 
     async def play(self, hours: int, measure: Callable[[], int]) -> Played:
         """Once an hour the destination joins anew, with absolute headers."""
-        playlist = Playlist(self._plan.items, "sequential", True, random.Random(1))
-        programme = Programme(playlist, self._woken.set, self._start)
+        programme = self._playout.programme
+        programme.timeline = Timeline(self._start)
         memory = []
         for hour in range(hours):
             await self._hour(programme, self._start + hour * HOUR_MS)
@@ -113,8 +112,8 @@ class Simulation:
         """The clock stands still while the disk is read."""
         packets = programme.pull(limit)
         while programme.state == "starved":
-            await self._woken.wait()
-            self._woken.clear()
+            await self._playout._woken.wait()
+            self._playout._woken.clear()
             packets += programme.pull(limit)
         return packets
 
