@@ -15,7 +15,6 @@ from .flv import FlvError, FlvParser, Tag
 from .plan import Item
 
 BLOCK: Final = 1 << 20
-TRACKS: Final = 2
 GROWTH_POLL_S: Final = 0.2
 WARM_MS: Final = 1000
 """So much of an item must be there before it takes over from the slate: it would be back in a moment otherwise."""
@@ -71,7 +70,7 @@ class Source:
         for tag in self._tags:
             if tag.is_media:
                 found.setdefault(tag.kind, tag.timestamp)
-            if len(found) == TRACKS:
+            if len(found) == 2:
                 break
         return found
 
