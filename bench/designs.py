@@ -1,24 +1,25 @@
-"""Five ways to bring N files to N × D destinations. Each is a context manager: `pids` is who does the work."""
+"""Ways to bring N files to N × D destinations. Each is a context manager: `pids` is who does the work."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.playout.playout import LEAD_MS, TICK_S
 from bench.ours import Playouts, destination
 from bench.sink import Sink, compiled
 from lab.ports import free_port, wait_open
 
 NGINX: Final = "/usr/sbin/nginx"
 RTMP_MODULE: Final = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
-FLOOR_TICK_MS: Final = 100
-FLOOR_LEAD_MS: Final = 700
+TICK_MS: Final = round(TICK_S * 1000)
 
 _CONFIG: Final = """\
 load_module {module};
@@ -101,14 +102,20 @@ def ffmpeg_tee(task: Task, sink: Sink) -> Iterator[Work]:
 
 
 @contextmanager
-def floor(task: Task, sink: Sink) -> Iterator[Work]:
-    """Nothing but paced writes, one process for all. Without a compiler the same in Python."""
+def floor(task: Task, sink: Sink, tick_ms: int = 0) -> Iterator[Work]:
+    """Nothing but paced writes, one process for all: each tag at its time, or all that is due in a tick at once.
+    Without a compiler the same in Python.
+    """
     program = compiled("floor.c", task.home)
-    command = [str(program)] if program else ["python3", str(Path(__file__).with_name("floor.py"))]
-    how = [sink.port, task.streams * task.destinations, FLOOR_TICK_MS, FLOOR_LEAD_MS, task.footage]
+    command = [str(program)] if program else [sys.executable, str(Path(__file__).with_name("floor.py"))]
+    how = [sink.port, task.streams * task.destinations, tick_ms, LEAD_MS, task.footage]
     with _Processes() as running:
         running.start([*command, *map(str, how)])
         yield lambda: running.pids
+
+
+def floor_in_ticks(task: Task, sink: Sink) -> AbstractContextManager[Work]:
+    return floor(task, sink, TICK_MS)
 
 
 DESIGNS: Final[dict[str, Design]] = {
@@ -117,6 +124,7 @@ DESIGNS: Final[dict[str, Design]] = {
     "nginx_push": nginx_push,
     "tee": ffmpeg_tee,
     "floor": floor,
+    "floor_ticks": floor_in_ticks,
 }
 TITLES: Final = {
     "ours": "ours, a process per stream",
@@ -124,6 +132,7 @@ TITLES: Final = {
     "nginx_push": "FFmpeg → nginx, push per destination",
     "tee": "one FFmpeg, tee + fifo per destination",
     "floor": "floor: paced writes of the same bytes",
+    "floor_ticks": f"floor in ticks of {TICK_MS} ms",
 }
 _FFMPEG: Final = ("ffmpeg", "-v", "error", "-nostdin")
 

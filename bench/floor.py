@@ -1,4 +1,4 @@
-"""`floor.c` for a machine without a compiler: paced writes of an FLV's bytes, one per tick and connection."""
+"""`floor.c` for a machine without a compiler: paced writes of an FLV's bytes, each tag at its time or tick by tick."""
 
 from __future__ import annotations
 
@@ -23,18 +23,17 @@ def tags(data: bytes) -> list[tuple[int, int]]:
     return found
 
 
-def main(port: int, connections: int, tick_s: float, lead_ms: int, path: Path) -> None:
+def main(port: int, connections: int, tick_ms: int, lead_ms: int, path: Path) -> None:
     data = path.read_bytes()
     index = tags(data)
     socks = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
     for sock in socks:
         sock.sendall(data[:_HEAD])
-    start = moment = time.monotonic()
-    base, at, upcoming = 0, _HEAD, 0
+    start = time.monotonic()
+    base, at, upcoming, now = 0, _HEAD, 0, 0
     while True:
-        due = (moment - start) * 1000 + lead_ms - base
-        began = at
-        while upcoming < len(index) and index[upcoming][0] <= due:
+        began, first = at, upcoming
+        while upcoming < len(index) and index[upcoming][0] <= now + lead_ms - base and (tick_ms or upcoming == first):
             at = index[upcoming][1]
             upcoming += 1
         for sock in socks:
@@ -42,10 +41,10 @@ def main(port: int, connections: int, tick_s: float, lead_ms: int, path: Path) -
         if upcoming == len(index):
             base, at, upcoming = base + index[-1][0] + _FRAME_MS, _HEAD, 0
             continue
-        moment += tick_s
-        time.sleep(max(0.0, moment - time.monotonic()))
+        now = now + tick_ms if tick_ms else max(now, index[upcoming][0] + base - lead_ms)
+        time.sleep(max(0.0, start + now / 1000 - time.monotonic()))
 
 
 if __name__ == "__main__":
-    port, connections, tick_ms, lead_ms, path = sys.argv[1:]
-    main(int(port), int(connections), int(tick_ms) / 1000, int(lead_ms), Path(path))
+    port, connections, tick, lead, path = sys.argv[1:]
+    main(int(port), int(connections), int(tick), int(lead), Path(path))

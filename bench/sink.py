@@ -50,7 +50,7 @@ def compiled(source: str, directory: Path) -> Path | None:
 
 
 class Sink:
-    """`with Sink() as sink:` listens on `sink.port` until the end of the block."""
+    """`with Sink() as sink:` listens on `sink.port` until the end of the block. `stop` and `start` make an outage."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -58,20 +58,27 @@ class Sink:
 
     def __enter__(self) -> Self:
         program = compiled("sink.c", Path(self._directory.name))
-        command = [str(program)] if program else [sys.executable, "-m", "bench.sink"]
-        self._process = subprocess.Popen(
-            [*command, str(self.port)], cwd=HERE.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        if self._answer.readline() != "listening\n":
-            raise ConnectionError("the sink does not listen")
+        self._command = [str(program)] if program else [sys.executable, "-m", "bench.sink"]
+        self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.wait()
+        self.stop()
         self._directory.cleanup()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [*self._command, str(self.port)], cwd=HERE.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        if self._answer.readline() != "listening\n":
+            raise ConnectionError("the sink does not listen")
+
+    def stop(self) -> None:
+        """At once, as a killed server goes, with all it knew."""
+        self._process.kill()
+        self._process.communicate()
 
     @property
     def pid(self) -> int:

@@ -115,11 +115,14 @@ def _beeps(path: Path) -> Iterator[float]:
 
 def _loud_samples(path: Path) -> Iterator[tuple[float, bool]]:
     with av.open(str(path)) as container:
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=_SAMPLE_RATE)
+        resamplers: dict[tuple[str, str, int], av.AudioResampler] = {}
         for frame in container.decode(audio=0):
             if frame.time is None:
                 continue
-            for part in resampler.resample(frame):
+            kind = (frame.format.name, frame.layout.name, frame.sample_rate)  # another one after an item boundary
+            if kind not in resamplers:
+                resamplers[kind] = av.AudioResampler(format="s16", layout="mono", rate=_SAMPLE_RATE)
+            for part in resamplers[kind].resample(frame):
                 samples = array.array("h", bytes(part.planes[0])[: part.samples * 2])
                 start = part.time if part.time is not None else frame.time
                 for index in range(0, len(samples), 16):

@@ -8,6 +8,8 @@ AUDIO: Final = 8
 VIDEO: Final = 9
 SCRIPT: Final = 18
 TAG_HEADER: Final = 11
+LARGEST: Final = 1 << 20
+"""Bytes of one frame that servers take: at one more nginx-rtmp, as it is installed, ends the connection."""
 _AVC, _AAC = 7, 10
 _END_OF_SEQUENCE = 2
 _LIVE_FACTS: Final = frozenset(
@@ -30,6 +32,10 @@ _LIVE_FACTS: Final = frozenset(
 
 class FlvError(ValueError):
     """The bytes are not FLV; the text says where."""
+
+
+class TooLargeError(FlvError):
+    """They are, and no server would take them."""
 
 
 class Tag(NamedTuple):
@@ -123,6 +129,8 @@ class FlvParser:
             while (end := self._tag(view, at, tags)) > at:
                 at = end
         except FlvError as error:
+            if not tags and isinstance(error, TooLargeError):
+                raise
             if not tags:
                 raise FlvError(f"the file is damaged at byte {self._consumed + at}") from error
         del self._buffer[:at]
@@ -146,6 +154,8 @@ class FlvParser:
             return at
         if int.from_bytes(view[end : end + 4], "big") != TAG_HEADER + head.size:
             raise FlvError("damaged")
+        if head.size > LARGEST:
+            raise TooLargeError(f"a {'picture' if head.kind == VIDEO else 'frame'} is larger than servers take")
         payload = view[at + TAG_HEADER : end]
         if is_playable(head.kind, payload):
             tags.append(Tag(head.kind, head.timestamp, payload, self._consumed + at))

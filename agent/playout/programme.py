@@ -239,6 +239,8 @@ class Programme:
 
     def _media(self, source: Source | LiveSource, tag: Tag, limit: int) -> Packet | None:
         self.state = "slate" if self._slates.source else "playing"
+        if self.timeline.is_at_boundary and isinstance(source, Source):
+            self.timeline.meet(source.firsts)
         if self.timeline.place(tag.kind, tag.timestamp) > limit:
             self._open_ahead(source)
             return None

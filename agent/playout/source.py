@@ -64,6 +64,17 @@ class Source:
         return tag
 
     @property
+    def firsts(self) -> dict[int, int]:
+        """The first timestamp of each track, of what is read."""
+        found: dict[int, int] = {}
+        for tag in self._tags:
+            if tag.is_media:
+                found.setdefault(tag.kind, tag.timestamp)
+            if len(found) == 2:
+                break
+        return found
+
+    @property
     def exhausted(self) -> bool:
         """Nothing more will come: read to the end, or not readable any further."""
         return self.ended and not self._tags

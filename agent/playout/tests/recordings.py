@@ -27,6 +27,11 @@ class Recording:
     def gaps(self, kind: int) -> list[int]:
         return [after - before for before, after in pairwise(self.stamps(kind))]
 
+    def shown(self) -> list[int]:
+        """When each picture is shown, in that order: its decoding time and what it waits."""
+        frames = [tag for tag in self.media if tag.kind == flv.VIDEO]
+        return sorted(tag.timestamp + int.from_bytes(tag.payload[2:5], "big", signed=True) for tag in frames)
+
     def payloads(self, kind: int) -> list[bytes]:
         return [tag.payload for tag in self.media if tag.kind == kind]
 

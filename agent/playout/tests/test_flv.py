@@ -68,6 +68,18 @@ def test_a_damaged_clip_gives_good_tags_then_flv_error_at_worst(seed: int, flips
     assert len(got) <= len(good)
 
 
+def test_a_frame_larger_than_servers_take_is_the_end_of_the_file() -> None:
+    """Sent, it would cost the connection: what is too large is said, what is only damaged there is not called so."""
+    small, most = Tag(VIDEO, 0, b"\x17\x01____"), Tag(VIDEO, 40, b"\x17\x01".ljust(flv.LARGEST, b"_"))
+    parser = FlvParser()
+    assert len(parser.feed(HEAD + tag_bytes(small) + tag_bytes(most))) == 2
+    over = tag_bytes(most._replace(payload=most.payload + b"_"))
+    with pytest.raises(FlvError, match="a picture is larger than servers take"):
+        parser.feed(over)
+    with pytest.raises(FlvError, match="damaged at byte"):
+        FlvParser().feed(HEAD + over[:-1] + b"_")
+
+
 def test_a_cut_file_gives_all_whole_tags() -> None:
     whole = clip("a").read_bytes()
     all_tags = FlvParser().feed(whole)

@@ -26,6 +26,11 @@ CASES = {
         [0, 40, 80, 95, 120, 118],
     ),
     "no audio, then audio": ([[(V, 0), (V, 100)], [(A, 0), (V, 0)]], [0, 100, 200, 200]),
+    "a long last frame is as long as the sound, not as the one before": (
+        [[(V, 0), (A, 0), (V, 40), (A, 60), (A, 120), (V, 160)], [(V, 0), (A, 57)]],
+        [0, 0, 40, 60, 120, 160, 200, 257],
+    ),
+    "each item has its own frame length": ([[(V, 0), (V, 20)], [(V, 0), (V, 100)], [(V, 0)]], [0, 20, 40, 140, 240]),
     "one frame": ([[(V, 0)], [(V, 0)], [(V, 0)]], [0, 33, 66]),
     "a jump ahead goes on at once": ([[(V, 0), (V, 40), (V, 600_000), (V, 600_040)]], [0, 40, 80, 120]),
     "a jump back goes on at once": ([[(V, 5000), (V, 5040), (V, 0), (V, 40)]], [0, 40, 80, 120]),
@@ -34,10 +39,11 @@ CASES = {
 }
 
 
-def _placed(timeline: Timeline, items: list[list[tuple[int, int]]]) -> list[int]:
+def _placed(timeline: Timeline, items: list[list[tuple[int, int]]], *, known: bool = False) -> list[int]:
     placed = []
     for item in items:
         timeline.begin_item()
+        timeline.meet(dict(reversed(item)) if known else {})
         placed += [timeline.commit(kind, stamp) for kind, stamp in item]
     return placed
 
@@ -47,6 +53,27 @@ def _placed(timeline: Timeline, items: list[list[tuple[int, int]]]) -> list[int]
 def test_placing(case: str, start: int) -> None:
     items, expected = CASES[case]
     assert _placed(Timeline(start), items) == [start + each for each in expected]
+
+
+MET = {
+    "sound that begins late follows the sound before": (
+        [[(V, 0), (A, 0), (V, 40), (A, 60)], [(V, 0), (A, 57), (V, 40)]],
+        [0, 0, 40, 60, 80, 137, 120],
+    ),
+    "pictures that begin late follow the pictures before": (
+        [[(V, 0), (A, 0), (V, 40)], [(A, 0), (V, 50)]],
+        [0, 0, 40, 30, 80],
+    ),
+    "only one of two tracks": ([[(V, 0), (A, 0), (A, 90)], [(V, 0)]], [0, 0, 90, 180]),
+    "beginnings that have nothing to do with each other": ([[(V, 0), (A, 0)], [(V, 5000), (A, 0)]], [0, 0, 33, 66]),
+    "together": ([[(V, 0), (A, 0), (A, 30)], [(V, 0), (A, 0)]], [0, 0, 30, 60, 60]),
+}
+
+
+@pytest.mark.parametrize("case", MET)
+def test_placing_an_item_whose_beginning_is_known(case: str) -> None:
+    items, expected = MET[case]
+    assert _placed(Timeline(2**32), items, known=True) == [2**32 + each for each in expected]
 
 
 def test_placing_twice_is_placing_once() -> None:
