@@ -93,6 +93,7 @@ class Reader:
         self._monitor = InputMonitor(time.monotonic(), SETTLE_S if on_http else SLACK_S)
         self._intake = Intake()
         self._child: Child | None = None
+        self._ending: asyncio.Future[None] | None = None
         self._fault: asyncio.Future[str] | None = None
         self._taker: Taker | None = None
         self._peeked_at = 0.0
@@ -141,6 +142,8 @@ class Reader:
         if self._taker is not None and not self._taker.closed:
             self._taker.finish()
         await asyncio.wait(self._tasks)
+        if self._ending is not None:
+            await self._ending
 
     async def _keep(self) -> None:
         while True:
@@ -172,7 +175,9 @@ class Reader:
             return self._say(input_reasons.NOT_STARTED, None)
         finally:
             self._child = None
-            await child.end()
+            # Told to stop while one is being ended, the end still has to come: `stop` waits for it.
+            self._ending = asyncio.ensure_future(child.end())
+            await asyncio.shield(self._ending)
         return self._say(self._why(child, fault), [address.hide_in(line) for line in child.lines])
 
     @property

@@ -102,8 +102,7 @@ class Programme:
 
     def previous(self) -> None:
         """Where there is nothing to go back to the current item begins again."""
-        item = self.playlist.previous(self.playable) or self.playlist.current
-        if item is not None and self.playable(item):
+        if (item := self.playlist.previous(self.playable) or self.playlist.current) and self.playable(item):
             self._go_to(item)
 
     def jump(self, item: Item) -> None:
@@ -250,8 +249,7 @@ class Programme:
         if self._slates.source:
             self._slates.has_shown = True
         elif self._showing and self._showing.follow(tag, may_join=may_join):
-            self._shown = self._showing.item
-            self.began += 1
+            self._shown, self.began = self._showing.item, self.began + 1
         return self._packetiser.media(tag, placed, may_join=may_join)
 
     def _header(self, tag: Tag) -> Packet | None:
