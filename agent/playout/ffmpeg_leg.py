@@ -25,6 +25,7 @@ class FfmpegLeg(BaseLeg[FfmpegPipe]):
     def _put(self, link: FfmpegPipe, batch: Batch) -> None:
         packets = batch.packets
         if not self._joined:
+            packets = packets if self._media_from else [*batch.before, *packets]
             first = next((at for at, packet in enumerate(packets) if packet.preamble is not None), len(packets))
             packets = packets[first:]
             if packets:

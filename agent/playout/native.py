@@ -18,8 +18,10 @@ class NativeLeg(BaseLeg[Link]):
     def _put(self, link: Link, batch: Batch) -> None:
         if batch.kinds <= self._joined:
             link.write(batch.joined)
-        else:
+        elif self._joined or self._media_from:
             self._put_singly(link, batch.packets)
+        else:
+            self._put_singly(link, [*batch.before, *batch.packets])
 
     def _put_singly(self, link: Link, packets: list[Packet]) -> None:
         stream_id = link.session.stream_id

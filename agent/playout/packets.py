@@ -48,9 +48,12 @@ def absolute(kind: int, timestamp: int, payload: bytes, stream_id: int) -> bytes
 
 @dataclass(slots=True)
 class Batch:
-    """What all destinations get in one tick; `joined` is the relative bytes of all packets."""
+    """What all destinations get in one tick; `joined` is the relative bytes of all packets. `before` is what went out
+    since the newest key frame, for who has had nothing yet.
+    """
 
     packets: list[Packet]
+    before: list[Packet] = field(default_factory=list)
     joined: bytes = field(init=False)
     kinds: frozenset[int] = field(init=False)
 

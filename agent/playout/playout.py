@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from . import still
 from .connect import trusting
+from .gop import Gop
 from .leg import Leg, Surroundings
 from .live import LiveInputs
 from .meter import Meter
@@ -33,6 +34,8 @@ DRY_MS: Final = 300
 """With less than this sent ahead the slate comes: a slow disk has had its time, and no receiver has seen a gap."""
 SLATE_AFTER_S: Final = 1.0
 """At the start of a run, when nothing has been on air yet: an item that is nearly there needs no slate before it."""
+CHECK_S: Final = 0.2
+"""How often the kernel is asked what has arrived: nobody sees it sooner, and every question costs."""
 HICCUP_S: Final = 2.0
 OPENING_LIMIT_S: Final = 10.0
 """So long a list in order waits for its first item while others could play already."""
@@ -61,15 +64,17 @@ class Playout:
         self.programme = Programme(playlist, inputs, self._wake_up, slate=plan.slate)
         around = Surroundings(self.changed.set, self._tls, lambda: self.plan, rng)
         self.outputs = Outputs(around)
-        self._woken = asyncio.Event()
+        self._ended: asyncio.Future[None] | None = None
+        self._alarm: asyncio.Handle | None = None
         self._over: str | None = None
         self._anchor: float | None = None
-        self._started = self._ticked = time.monotonic()
+        self._started = self._ticked = self._checked = self._grid = time.monotonic()
         self._first_ready: float | None = None
         self._may_begin_since: float | None = None
         self._ticks = Ticks()
         self._tls_context: ssl.SSLContext | None = None
         self._meter = Meter()
+        self._gop = Gop()
         self._bytes = 0
         self._bugs = 0
         self._shown: object = None
@@ -80,15 +85,11 @@ class Playout:
     async def run(self) -> str:
         """Until the list has ended («finished») or the order to stop has come («stopped»)."""
         self.outputs.apply(self.plan.destinations)
-        grid = time.monotonic()
-        while self._over is None:
-            now = time.monotonic()
-            self._tick(now)
-            await self._ticks.passed()
-            grid = max(grid + TICK_S, now) if now >= grid else grid
-            await self._sleep_until(grid)
+        self._ended = asyncio.get_running_loop().create_future()
+        self._wake_up()
+        await self._ended
         await self._leave()
-        return self._over
+        return self._over or "stopped"
 
     def stop(self, reason: str = "stopped") -> None:
         self._over = self._over or reason
@@ -174,7 +175,9 @@ class Playout:
             self._may_begin_since = now
         if self._anchor is not None and self._over is None:
             self._play(now, self._anchor)
-        self.outputs.each(lambda leg: leg.check(now))
+        if now - self._checked >= CHECK_S:
+            self._checked = now
+            self.outputs.each(lambda leg: leg.check(now))
         self._notice_changes()
 
     def _play(self, now: float, anchor: float) -> None:
@@ -182,17 +185,18 @@ class Playout:
         packets = self._pull(on_air + LEAD_MS, on_air + DRY_MS if self._slate_may_come(now) else NOT_DUE)
         if packets:
             self.key_frame = still.newest_key_frame(packets) or self.key_frame
-            batch = Batch(packets)
+            batch = Batch(packets, self._gop.packets)
             self._bytes += len(batch.joined)
             limit = self._queue_limit(now)
             self.outputs.each(lambda leg: leg.send(batch, limit))
+            self._gop.add(packets)
         self._meter.note(now, self._bytes)
         self._follow_programme(now, on_air)
 
     def _follow_programme(self, now: float, on_air: int) -> None:
         """When nothing more comes and what was sent ahead is over: wait (the slate's place), or end."""
         end = self.programme.timeline.end
-        if self.programme.finished and on_air >= end:
+        if self.programme.finished and (on_air >= end or self.programme.slate_reason):
             self.stop("finished")
         elif self.programme.slate_reason:
             self._show("slate")
@@ -267,11 +271,27 @@ class Playout:
         return self._tls_context
 
     def _wake_up(self) -> None:
-        self._woken.set()
+        """The next turn is now."""
+        if self._ended is None or self._ended.done():
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_soon(self._turn)
 
-    async def _sleep_until(self, moment: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._woken.clear()
-        alarm = loop.call_at(moment, self._woken.set)
-        await self._woken.wait()
-        alarm.cancel()
+    def _turn(self) -> None:
+        """A tick, and when the next one is. Called by the loop itself: a task would cost it a second round."""
+        if self._ended is None or self._ended.done():
+            return
+        self._alarm = None
+        now = time.monotonic()
+        try:
+            self._tick(now)
+        except Exception as error:  # the last guard's: whoever waits for the end hears of it
+            self._ended.set_exception(error)
+            return
+        self._ticks.passed()
+        if self._over is not None:
+            self._ended.set_result(None)
+        elif self._alarm is None:
+            self._grid = max(self._grid + TICK_S, now) if now >= self._grid else self._grid
+            self._alarm = asyncio.get_running_loop().call_at(self._grid, self._turn)

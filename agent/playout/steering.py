@@ -1,7 +1,6 @@
 """Orders for what is on air, each answered with what has really come of it."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -59,14 +58,22 @@ class Ticks:
     """Lets others wait for what the playout's next turns bring about."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Condition()
+        self._waiting: set[asyncio.Event] = set()
 
-    async def passed(self) -> None:
-        async with self._turn:
-            self._turn.notify_all()
+    def passed(self) -> None:
+        for each in self._waiting:
+            each.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Looks after each tick, for at most ANSWER_S."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_S), self._turn:
-                await self._turn.wait_for(condition)
+        tick = asyncio.Event()
+        self._waiting.add(tick)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                while not condition():
+                    await tick.wait()
+                    tick.clear()
+        except TimeoutError:
+            return
+        finally:
+            self._waiting.discard(tick)
