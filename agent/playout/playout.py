@@ -61,7 +61,9 @@ class Playout:
         self.programme = Programme(playlist, inputs, self._wake_up, slate=plan.slate)
         around = Surroundings(self.changed.set, self._tls, lambda: self.plan, rng)
         self.outputs = Outputs(around)
-        self._woken = asyncio.Event()
+        self._ended: asyncio.Future[str] | None = None
+        self._alarm: asyncio.Handle | None = None
+        self._grid = time.monotonic()
         self._over: str | None = None
         self._anchor: float | None = None
         self._started = self._ticked = time.monotonic()
@@ -80,15 +82,11 @@ class Playout:
     async def run(self) -> str:
         """Until the list has ended («finished») or the order to stop has come («stopped»)."""
         self.outputs.apply(self.plan.destinations)
-        grid = time.monotonic()
-        while self._over is None:
-            now = time.monotonic()
-            self._tick(now)
-            await self._ticks.passed()
-            grid = max(grid + TICK_S, now) if now >= grid else grid
-            await self._sleep_until(grid)
+        self._ended = asyncio.get_running_loop().create_future()
+        self._turn()
+        reason = await self._ended
         await self._leave()
-        return self._over
+        return reason
 
     def stop(self, reason: str = "stopped") -> None:
         self._over = self._over or reason
@@ -266,12 +264,33 @@ class Playout:
             self._tls_context = trusting(self.plan.ca_file)
         return self._tls_context
 
-    def _wake_up(self) -> None:
-        self._woken.set()
+    def _turn(self) -> None:
+        """A tick, and the alarm for the next one. A callback of the loop, not a task: that would be woken by a second
+        round of it.
+        """
+        loop, ended = asyncio.get_running_loop(), self._ended
+        if ended is None or ended.done():
+            return
+        if self._over is None:
+            now = time.monotonic()
+            try:
+                self._tick(now)
+            except Exception as error:  # a callback's would be lost: `run` raises it
+                ended.set_exception(error)
+                return
+            self._ticks.passed()
+            self._grid = max(self._grid + TICK_S, now) if now >= self._grid else self._grid
+        if self._over is None:
+            self._set_alarm(loop.call_at(self._grid, self._turn))
+        else:
+            ended.set_result(self._over)
 
-    async def _sleep_until(self, moment: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._woken.clear()
-        alarm = loop.call_at(moment, self._woken.set)
-        await self._woken.wait()
-        alarm.cancel()
+    def _wake_up(self) -> None:
+        """The next tick is now."""
+        if self._ended is not None:
+            self._set_alarm(asyncio.get_running_loop().call_soon(self._turn))
+
+    def _set_alarm(self, alarm: asyncio.Handle) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = alarm

@@ -1,7 +1,6 @@
 """Orders for what is on air, each answered with what has really come of it."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -59,14 +58,23 @@ class Ticks:
     """Lets others wait for what the playout's next turns bring about."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Condition()
+        self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
-    async def passed(self) -> None:
-        async with self._turn:
-            self._turn.notify_all()
+    def passed(self) -> None:
+        for told, condition in self._waiting.items():
+            if not told.done() and condition():
+                told.set_result(None)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Looks after each tick, for at most ANSWER_S."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_S), self._turn:
-                await self._turn.wait_for(condition)
+        if condition():
+            return
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[told] = condition
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await told
+        except TimeoutError:
+            return
+        finally:
+            del self._waiting[told]
