@@ -55,7 +55,8 @@ class Tag(NamedTuple):
 
     @property
     def is_media(self) -> bool:
-        return self.kind != SCRIPT and not self.is_codec_header
+        kind, _, payload, _ = self
+        return kind != SCRIPT and (payload[1:2] != b"\x00" or not is_codec_header(kind, payload))
 
     @property
     def is_key_frame(self) -> bool:

@@ -245,7 +245,7 @@ class Programme:
             self._open_ahead(source)
             return None
         source.pop()
-        may_join = tag.is_key_frame or not source.has_video
+        may_join = not source.has_video or (tag.kind == flv.VIDEO and tag.is_key_frame)
         if self._slates.source:
             self._slates.has_shown = True
         elif self._showing and self._showing.follow(tag, may_join=may_join):
