@@ -1,8 +1,8 @@
 """How long a destination waits before its next attempt. Pure.
 
-The wait grows with the outage (a tenth of it, 1 to 30 s): after a short outage a destination is back within
-seconds of being reachable, after a long one within half a minute, and it never gives up. A refused key is not
-hammered.
+The wait grows with the outage (a twentieth of it, 1 to 30 s, less a bit by chance): after a short outage a
+destination is back within seconds of being reachable, after a long one within half a minute, and it never gives up.
+A refused key is not hammered.
 """
 
 import random
@@ -17,7 +17,8 @@ STABLE_S: Final = (
 
 
 def retry_delay(outage_s: float, rng: random.Random) -> float:
-    return min(LONGEST_S, max(SHORTEST_S, outage_s / 10) * rng.uniform(0.8, 1.2))
+    """Never a whole SHORTEST_S or LONGEST_S: the next key frame, up to 2 s later, is waited for too."""
+    return min(LONGEST_S, max(SHORTEST_S, outage_s / 20)) * rng.uniform(0.6, 0.9)
 
 
 def refused_delay(rng: random.Random) -> float:

@@ -16,6 +16,7 @@ OUR_CHUNK_SIZE: Final = 4096  # what most servers announce, and so what FFmpeg, 
 MAX_MESSAGE: Final = 64 * 1024  # a server has nothing longer to say to a publisher
 MAX_CHUNK_STREAMS: Final = 32
 _EXTENDED: Final = 0xFFFFFF
+_TYPE_1: Final = struct.Struct(">II")
 
 
 class ChunkError(ValueError):
@@ -49,15 +50,13 @@ def absolute(csid: int, message: Message, chunk_size: int = OUR_CHUNK_SIZE) -> b
 
 def relative(csid: int, type_id: int, delta: int, payload: bytes, chunk_size: int = OUR_CHUNK_SIZE) -> bytes:
     """The payload with a type 1 header; `delta` in ms to the message before on this chunk stream."""
-    extended = struct.pack(">I", delta & 0xFFFFFFFF) if delta >= _EXTENDED else b""
-    head = (
-        bytes((0x40 | csid,))
-        + min(delta, _EXTENDED).to_bytes(3, "big")
-        + len(payload).to_bytes(3, "big")
-        + bytes((type_id,))
-        + extended
-    )
-    return _split(head, csid, payload, chunk_size, extended)
+    size = len(payload)
+    if delta >= _EXTENDED:
+        extended = struct.pack(">I", delta & 0xFFFFFFFF)
+        head = _TYPE_1.pack((0x40 | csid) << 24 | _EXTENDED, size << 8 | type_id) + extended
+        return _split(head, csid, payload, chunk_size, extended)
+    head = _TYPE_1.pack((0x40 | csid) << 24 | delta, size << 8 | type_id)
+    return head + payload if size <= chunk_size else _split(head, csid, payload, chunk_size, b"")
 
 
 def _split(head: bytes, csid: int, payload: bytes, chunk_size: int, extended: bytes) -> bytes:

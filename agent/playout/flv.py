@@ -1,5 +1,6 @@
 """FLV tags out of bytes that come in pieces. Pure."""
 
+import struct
 from typing import Final, NamedTuple
 
 from . import amf
@@ -10,6 +11,8 @@ SCRIPT: Final = 18
 TAG_HEADER: Final = 11
 LARGEST: Final = 1 << 20
 """Bytes of one frame that servers take: at one more nginx-rtmp, as it is installed, ends the connection."""
+_TAG_HEAD: Final = struct.Struct(">II3s")
+_KINDS: Final = frozenset((AUDIO, VIDEO, SCRIPT))
 _AVC, _AAC = 7, 10
 _END_OF_SEQUENCE = 2
 _LIVE_FACTS: Final = frozenset(
@@ -52,7 +55,8 @@ class Tag(NamedTuple):
 
     @property
     def is_media(self) -> bool:
-        return self.kind != SCRIPT and not self.is_codec_header
+        kind, _, payload, _ = self
+        return kind != SCRIPT and (payload[1:2] != b"\x00" or not is_codec_header(kind, payload))
 
     @property
     def is_key_frame(self) -> bool:
@@ -103,6 +107,15 @@ def read_file_head(data: bytes) -> tuple[int, bool]:
     return offset + 4, bool(data[4] & 1)
 
 
+class _DamagedError(Exception):
+    """`reason` when it is not plain damage."""
+
+    def __init__(self, at: int, reason: FlvError | None = None) -> None:
+        super().__init__()
+        self.at = at
+        self.reason = reason
+
+
 class FlvParser:
     """Feed it blocks of any size; a tag cut off at the end of the data is never given out."""
 
@@ -110,6 +123,8 @@ class FlvParser:
         """`body_at`: the first bytes are those of a tag at that offset of the file, not of its head."""
         self.has_video = True
         self._buffer = bytearray()
+        self._wanted = 0
+        """So many bytes are needed before there is a tag in the buffer."""
         self._in_body = body_at is not None
         self._consumed = body_at or 0
 
@@ -119,47 +134,59 @@ class FlvParser:
         Raises FlvError when the next bytes are no tag; the good tags before them were given out by the call
         before, so at the end of the data `feed(b"")` tells whether they end in damage.
         """
-        self._buffer += data
-        at = self._file_head()
-        if not self._in_body:
-            return []
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._wanted:
+                return []
+            data = bytes(self._buffer)
+            self._buffer.clear()
         tags: list[Tag] = []
-        view = bytes(self._buffer)
+        at = self._file_head(data)
         try:
-            while (end := self._tag(view, at, tags)) > at:
-                at = end
-        except FlvError as error:
-            if not tags and isinstance(error, TooLargeError):
-                raise
+            at = self._take(data, at, tags) if self._in_body else at
+        except _DamagedError as error:
+            at = error.at
             if not tags:
-                raise FlvError(f"the file is damaged at byte {self._consumed + at}") from error
-        del self._buffer[:at]
+                self._buffer += data[at:]
+                raise error.reason or FlvError(f"the file is damaged at byte {self._consumed + at}") from error
+        self._buffer += data[at:]
         self._consumed += at
         return tags
 
-    def _file_head(self) -> int:
-        if self._in_body or len(self._buffer) < 9:
+    def _file_head(self, data: bytes) -> int:
+        if self._in_body:
             return 0
-        offset, self.has_video = read_file_head(bytes(self._buffer[:9]))
-        self._in_body = len(self._buffer) >= offset
+        if len(data) < 9:
+            self._wanted = 9
+            return 0
+        offset, self.has_video = read_file_head(data)
+        self._in_body = len(data) >= offset
+        self._wanted = offset
         return offset if self._in_body else 0
 
-    def _tag(self, view: bytes, at: int, tags: list[Tag]) -> int:
-        """Where the tag at `at` ends; `at` when it is not all there."""
-        if len(view) < at + TAG_HEADER:
-            return at
-        head = read_tag_head(view, at)
-        end = at + TAG_HEADER + head.size
-        if len(view) < end + 4:
-            return at
-        if int.from_bytes(view[end : end + 4], "big") != TAG_HEADER + head.size:
-            raise FlvError("damaged")
-        if head.size > LARGEST:
-            raise TooLargeError(f"a {'picture' if head.kind == VIDEO else 'frame'} is larger than servers take")
-        payload = view[at + TAG_HEADER : end]
-        if is_playable(head.kind, payload):
-            tags.append(Tag(head.kind, head.timestamp, payload, self._consumed + at))
-        return end + 4
+    def _take(self, data: bytes, at: int, tags: list[Tag]) -> int:
+        """Where the first tag begins that is not all there. One loop without calls: every byte on air comes by here."""
+        size, offset = len(data), self._consumed
+        self._wanted = TAG_HEADER
+        while (begin := at + TAG_HEADER) <= size:
+            word, stamp, stream_id = _TAG_HEAD.unpack_from(data, at)
+            kind, length = word >> 24, word & 0xFFFFFF
+            end = begin + length
+            if kind not in _KINDS or stream_id != b"\0\0\0":
+                raise _DamagedError(at)
+            if end + 4 > size:
+                self._wanted = TAG_HEADER + length + 4
+                break
+            if int.from_bytes(data[end : end + 4], "big") != TAG_HEADER + length:
+                raise _DamagedError(at)
+            if length > LARGEST:
+                what = "picture" if kind == VIDEO else "frame"
+                raise _DamagedError(at, TooLargeError(f"a {what} is larger than servers take"))
+            payload = data[begin:end]
+            if is_playable(kind, payload):
+                tags.append(Tag(kind, stamp >> 8 | (stamp & 0xFF) << 24, payload, offset + at))
+            at = end + 4
+        return at
 
 
 def live_metadata(payload: bytes) -> bytes | None:

@@ -26,6 +26,8 @@ from .target import Target, TargetError, parse_target
 State = Literal["connecting", "live", "reconnecting", "refused", "failed", "disabled"]
 SILENT_S: Final = 4.0
 STALLED_S: Final = 10.0
+CHECK_S: Final = 0.4
+"""So often a destination that is well is looked at; the queue it may have is longer than what goes out in between."""
 UNHEEDED_AFTER: Final = 2
 """So many connections were given up because the server's acknowledgements ended: then those prove nothing."""
 UNHEEDED: Final = "the server stops acknowledging after a while: judged by what its network takes"
@@ -72,6 +74,7 @@ class BaseLeg(ABC, Generic[Carried]):
         self._queued = 0
         self._joined: frozenset[int] = frozenset()
         self._overflowing = False
+        self._checked = 0.0
         self._media_from = 0
         self._been_live = False
         self._again = False
@@ -134,13 +137,18 @@ class BaseLeg(ABC, Generic[Carried]):
     def check(self, now: float) -> None:
         """Look at what has arrived; `now` in monotonic seconds."""
         link = self._link
-        if link is None or not self.ready:
+        if link is None or not self.ready or self._is_well(now):
             return
+        self._checked = now
         self._queued, acked = link.measure()
         self._signs.note(now, self._queued, acked, link.acknowledgements)
         self._judge(link, acked, now)
         self._meter.note(now, self._earlier[1] + acked)
         self._flow.note(now, self._offered)
+
+    def _is_well(self, now: float) -> bool:
+        """It was a moment ago: what is asked of the kernel costs more than a write."""
+        return now - self._checked < CHECK_S and self.state == "live" and not self._overflowing
 
     def status(self, now: float) -> dict[str, Any]:
         """The destination's part of STATUS."""

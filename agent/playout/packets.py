@@ -1,7 +1,7 @@
 """What goes to the destinations: a tag's bytes made once, for all of them. Pure."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import chunks, flv
 
@@ -20,8 +20,7 @@ class Preamble:
         return Preamble(tuple((each, kept[each]) for each in order if each in kept))
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """`relative` follows the packet before on the same chunk stream. `preamble` is set where a destination
     may join.
     """

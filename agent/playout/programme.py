@@ -240,12 +240,12 @@ class Programme:
         self.state = "slate" if self._slates.source else "playing"
         if self.timeline.is_at_boundary and isinstance(source, Source):
             self.timeline.meet(source.firsts)
-        if self.timeline.place(tag.kind, tag.timestamp) > limit:
+        placed = self.timeline.take(tag.kind, tag.timestamp, limit)
+        if placed is None:
             self._open_ahead(source)
             return None
         source.pop()
-        placed = self.timeline.commit(tag.kind, tag.timestamp)
-        may_join = tag.is_key_frame or not source.has_video
+        may_join = not source.has_video or (tag.kind == flv.VIDEO and tag.is_key_frame)
         if self._slates.source:
             self._slates.has_shown = True
         elif self._showing and self._showing.follow(tag, may_join=may_join):

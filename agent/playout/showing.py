@@ -16,10 +16,14 @@ class Showing:
 
     def __init__(self, source: Source | LiveSource, place: Place) -> None:
         self.source = source
-        self.place = place
+        self._position_ms, self._offset = place.position_ms, place.offset
         self.has_begun = False
         """Some of it has been on air."""
         self._origin: int | None = None
+
+    @property
+    def place(self) -> Place:
+        return Place(self._position_ms, self._offset)
 
     @property
     def item(self) -> Item:
@@ -47,8 +51,9 @@ class Showing:
         """Remembers how far the item has come; True for the first of it on air."""
         if self._origin is None:
             self._origin = tag.timestamp - self.source.offset_ms
-        position_ms = max(0, tag.timestamp - self._origin)
-        self.place = Place(position_ms, tag.offset if may_join else self.place.offset)
+        self._position_ms = max(0, tag.timestamp - self._origin)
+        if may_join:
+            self._offset = tag.offset
         is_first, self.has_begun = not self.has_begun, True
         return is_first
 

@@ -1,4 +1,4 @@
-"""One item being read: blocks of 256 KiB in a thread, ahead of what is on air, also from a growing file."""
+"""One item being read: 256 KiB at a time in a thread, ahead of what is on air, also from a growing file."""
 
 import asyncio
 import io
@@ -15,6 +15,10 @@ from .flv import FlvError, FlvParser, Tag
 from .plan import Item
 
 BLOCK: Final = 1 << 18
+PIECE: Final = 1 << 15
+"""What is bigger than 64 or 128 KiB malloc takes from the kernel anew each time, and fresh pages cost more than what is
+read into them.
+"""
 GROWTH_POLL_S: Final = 0.2
 WARM_MS: Final = 1000
 """So much of an item must be there before it takes over from the slate: it would be back in a moment otherwise."""
@@ -120,7 +124,7 @@ class Source:
         try:
             parser = await self._seek(file)
             await self._follow(file, parser)
-            self._take(parser, b"")
+            self._take(parser, [b""])
         finally:
             _reader.submit(file.close)  # after the read that may be under way, in the same thread
 
@@ -138,9 +142,9 @@ class Source:
         loop = asyncio.get_running_loop()
         while True:
             complete = self._complete
-            block = await loop.run_in_executor(_reader, file.read, BLOCK)
-            if block:
-                self._take(parser, block)
+            pieces = await loop.run_in_executor(_reader, read_pieces, file)
+            if pieces:
+                self._take(parser, pieces)
                 await self._until_hungry()
             elif complete:
                 return
@@ -152,8 +156,9 @@ class Source:
             self._hungry.clear()
             await self._hungry.wait()
 
-    def _take(self, parser: FlvParser, block: bytes) -> None:
-        self._add(parser.feed(block))
+    def _take(self, parser: FlvParser, pieces: list[bytes]) -> None:
+        for piece in pieces:  # one by one: the tags before damage are good
+            self._add(parser.feed(piece))
         if self._place.position_ms <= 0:
             self.has_video = parser.has_video
 
@@ -165,6 +170,14 @@ class Source:
 
 
 _reader = ThreadPoolExecutor(1, "reader")
+
+
+def read_pieces(file: io.FileIO) -> list[bytes]:
+    """The next BLOCK or less, nothing at the end of what there is."""
+    pieces: list[bytes] = []
+    while len(pieces) < BLOCK // PIECE and (piece := file.read(PIECE)):
+        pieces.append(piece)
+    return pieces
 
 
 def open_unbuffered(path: str) -> io.FileIO:

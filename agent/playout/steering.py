@@ -58,22 +58,23 @@ class Ticks:
     """Lets others wait for what the playout's next turns bring about."""
 
     def __init__(self) -> None:
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
     def passed(self) -> None:
-        for each in self._waiting:
-            each.set()
+        for told, condition in self._waiting.items():
+            if not told.done() and condition():
+                told.set_result(None)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Looks after each tick, for at most ANSWER_S."""
-        tick = asyncio.Event()
-        self._waiting.add(tick)
+        if condition():
+            return
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[told] = condition
         try:
             async with asyncio.timeout(ANSWER_S):
-                while not condition():
-                    await tick.wait()
-                    tick.clear()
+                await told
         except TimeoutError:
             return
         finally:
-            self._waiting.discard(tick)
+            del self._waiting[told]

@@ -12,6 +12,7 @@ from typing import Final
 
 from .flv import AUDIO, VIDEO
 
+NO_LIMIT: Final = 1 << 62
 MAX_GAP_MS: Final = 10_000
 MAX_BACK_MS: Final = 1_000
 _FIRST_STEP: Final = {AUDIO: 23, VIDEO: 33}
@@ -76,11 +77,23 @@ class Timeline:
 
     def commit(self, kind: int, stamp: int) -> int:
         """Takes the place, and returns it."""
-        placed = self.place(kind, stamp)
+        return self.take(kind, stamp, NO_LIMIT) or 0
+
+    def take(self, kind: int, stamp: int, limit: int) -> int | None:
+        """Takes the place and returns it; None, and nothing has changed, when it is after `limit`."""
         shift = self._shift_for(stamp)
-        self._newest = stamp if shift != self._shift else max(stamp, self._newest)
+        placed = stamp + shift
+        track = self._tracks.get(kind)
+        least = track.last if track else self._start
+        if placed < least:
+            placed = least
+        if placed > limit:
+            return None
+        if shift != self._shift or stamp > self._newest:
+            self._newest = stamp
         self._shift = shift
-        track = self._tracks.setdefault(kind, _Track(placed, 0))
+        if track is None:
+            track = self._tracks[kind] = _Track(placed, 0)
         step = placed - track.last
         if track.is_new:
             track.step, track.is_new = _FIRST_STEP.get(kind, 0), False

@@ -2,6 +2,7 @@
 everything and keeps nothing.
 """
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -86,6 +87,8 @@ class Simulation:
         self._leg, _ = _leg()
         self._leg._link = self._hearing  # type: ignore[assignment]
         self._playout = Playout(_plan(paths), random.Random(1))
+        self._woken = asyncio.Event()
+        self._playout.programme._wake = self._woken.set
 
     async def play(self, hours: int, measure: Callable[[], int]) -> Played:
         """Once an hour the destination joins anew, with absolute headers."""
@@ -112,8 +115,8 @@ class Simulation:
         """The clock stands still while the disk is read."""
         packets = programme.pull(limit)
         while programme.state == "starved":
-            await self._playout._woken.wait()
-            self._playout._woken.clear()
+            await self._woken.wait()
+            self._woken.clear()
             packets += programme.pull(limit)
         return packets
 

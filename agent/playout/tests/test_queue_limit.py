@@ -3,8 +3,9 @@
 import random
 from typing import Any
 
+from agent.playout.meter import QUEUE_BYTES, QUEUE_S
 from agent.playout.plan import parse_plan
-from agent.playout.playout import QUEUE_BYTES, QUEUE_S, Playout
+from agent.playout.playout import Playout
 
 LEAST, MOST = QUEUE_BYTES
 
