@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from agent.playout.tests.servers import NginxRtmp, http_server
 from lab.ports import free_port
 from lab.product import ROOT, Plan, Product, ffmpeg
 
@@ -85,8 +86,26 @@ def take_all(product: Product, browser: Browser, clips: list[Path], big: Path, t
         dark.goto(page.url)
         expect(dark.locator("img.live-picture")).to_be_visible()
         take(dark, to / "stream-dark-phone.png")
+    trouble(page, to)
     page.locator("#stream-verb").click()
     expect(page.locator("[data-headline]")).to_have_text("Off air")
+
+
+def trouble(page: Page, to: Path) -> None:
+    """Two more destinations while on air: one that is down, one that refuses the key. The first two notice nothing."""
+    url = page.url
+    with http_server(403) as keeper, NginxRtmp(application=f"on_publish http://127.0.0.1:{keeper}/;") as guarded:
+        page.goto(f"{url.rstrip('/')}/edit")
+        add_destination(page, "Harbour on a server that is down", f"rtmp://127.0.0.1:{free_port()}/live")
+        add_destination(page, "Harbour with an old key", guarded.url)
+        page.get_by_role("button", name="Save").click()
+        page.wait_for_url(url)
+        expect(page.locator("#stream-destinations .status-live")).to_have_count(2)
+        expect(page.locator("#stream-destinations .status-danger")).to_have_count(1)
+        expect(page.locator("#stream-destinations .status-warning")).to_have_count(1)
+        page.set_viewport_size(TALL)
+        take(page, to / "stream-trouble.png")
+        page.set_viewport_size(WIDE)
 
 
 def register(page: Page) -> None:
