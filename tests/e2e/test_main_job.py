@@ -127,10 +127,11 @@ def make_stream(product: Product, page: Page) -> None:
     for name, url in product.ingest.items():
         if not page.locator("#id_url").is_visible():
             page.locator(".new-destination > summary").click()
-        page.select_option("select[name$=platform]", "custom")
-        page.fill("input[name$=name]", f"My {name}")
-        page.fill("input[name$=url]", url)
-        page.fill("input[name$=key]", KEY)
+        form = page.locator("[data-destination-form]")
+        form.locator("select[name$=platform]").select_option("custom")
+        form.locator("[name$=name]").fill(f"My {name}")
+        form.locator("[name$=url]").fill(url)
+        form.locator("[name$=key]").fill(KEY)
         page.get_by_role("button", name="Add this destination").click()
         expect(page.locator(".destination-choice").filter(has_text=f"My {name}")).to_be_visible()
     page.fill("#id_title", "Round the clock")
