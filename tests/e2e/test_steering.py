@@ -83,6 +83,7 @@ def channel() -> Iterator[Channel]:
             channel = Channel(product, receiver)
             wait_until(lambda: channel.state()["status"] == "STREAMING", "on air", 30)
             wait_until(channel.all_live, "both destinations live", 30)
+            wait_until(lambda: len(set(channel.state()["next"])) == 3, "all three videos prepared", 30)
             yield channel
     shutil.rmtree(home, ignore_errors=True)
 
