@@ -136,5 +136,6 @@ def test_a_run_says_its_seconds_off_air_and_leads_to_its_timeline(stream, operat
     outputs = {str(one.pk): {"off_s": 23.0, "off_since": None, "at": 1.0}, "999": {"off_s": 1.0, "off_since": None}}
     Run.objects.filter(pk=run.pk).update(report={"memory": {"outputs": outputs}})
     html = browser(operator).get(reverse("admin:streams_run_change", args=[run.pk])).content.decode()
-    assert "place 0: 23 s, 999: 1 s" in html
+    assert "place 0: 23 s" in html  # the order of the two is the database's
+    assert "999: 1 s" in html
     assert reverse("streams:run", args=[stream.pk, run.pk]) in html
