@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from kit.alive import say_alive
+from kit.metrics import JOB_SECONDS
 from ops.models import Job
 from ops.schedule import JOBS, Periodic
 
@@ -54,7 +55,9 @@ def run_if_due(job: Periodic, now: datetime) -> bool:
         return False
     began = time.monotonic()
     outcome = _run(job, now)
-    _settle(job, now, outcome, time.monotonic() - began)
+    took_s = time.monotonic() - began
+    JOB_SECONDS.labels(job.name, "done" if outcome.succeeded else "failed").observe(took_s)
+    _settle(job, now, outcome, took_s)
     return True
 
 

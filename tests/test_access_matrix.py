@@ -74,6 +74,7 @@ TABLE = [
     Row("home", (302, 302, 302, 302)),
     everybody("health"),
     everybody("health_ready", answer=503),
+    Row("metrics", (404, 404, 404, 200)),
     # ------------------------------------------------------------------------ streams
     members("streams:list"),
     members("streams:rows"),
@@ -279,6 +280,25 @@ def _kwargs(row, world):
     if row.name.startswith("account_"):
         return {"kwargs": dict(zip(row.ids, values, strict=True))} if values else {}
     return {"args": values}
+
+
+KEPT_IN_REDIS = {"streams:destination_test_result", "api:get_test"}
+"""What an agent answered is kept nowhere else."""
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.method == "get"], ids=lambda row: row.name)
+def test_pages_work_while_redis_is_away(world, row, no_redis):
+    answer = _visit(world, row, "owner")
+    assert answer.status_code == (503 if row.name in KEPT_IN_REDIS else row.answers[2])
+    if b"stream-outage" in answer.content:
+        assert b"(Redis) does not answer" in answer.content
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.method != "get"], ids=lambda row: row.name)
+def test_verbs_are_done_or_refused_in_words_while_redis_is_away(world, row, no_redis):
+    answer = _visit(world, row, "owner")
+    assert answer.status_code in (row.answers[2], 409, 503)
+    assert answer.status_code != 503 or b"does not answer" in answer.content
 
 
 SHARED = {"api:create_destination": "the list's address, which GET asks for"}
