@@ -96,6 +96,8 @@ TABLE = [
     watched("streams:move_item", "stream", "item", method="post", answer=302),
     watched("streams:remove_item", "stream", "item", method="post", answer=302),
     watched("streams:pick_next", "stream"),
+    watched("streams:incidents", "stream"),
+    watched("streams:incidents_csv", "stream"),
     watched("streams:samples", "stream"),
     watched("streams:run", "stream", "run"),
     watched("streams:start", "stream", method="post", answer=302),
@@ -173,6 +175,7 @@ TABLE = [
 
 # Django's admin: nobody but operators ever gets in; `admin.None` are its redirects of old and its 404.
 CONSOLE_PAGES = ["admin:index", "admin:password_change", "admin:password_change_done", "admin:jsi18n"]
+CONSOLE_PAGES += ["admin:incidents", "admin:incidents_csv"]
 CONSOLE_OTHERS = {
     "admin:login",
     "admin:logout",
