@@ -157,6 +157,7 @@ DRAMATIQ_BROKER = {
         "kit.actors.RequestIdMiddleware",
         "kit.measured.MeasuredActors",
         "ops.middleware.WorkerAlive",
+        "ops.middleware.HandBack",
     ],
 }
 DRAMATIQ_AUTODISCOVER_MODULES = ["tasks"]
