@@ -23,6 +23,8 @@ LIMIT_S: Final = 5.0
 """For requests in hand; after it they are cancelled."""
 LOOK_S: Final = 0.05
 SERVICE_RESTART: Final = 1012
+_loop: Any = reactor
+"""Twisted describes it as its interfaces, not as what it is."""
 
 
 def install() -> None:
@@ -32,7 +34,8 @@ def install() -> None:
 
 def _end(server: Any) -> Deferred[None]:
     end_within()
-    for port in [reader for reader in reactor.getReaders() if isinstance(reader, Port)]:  # type: ignore[attr-defined]
+    ports: list[Any] = [reader for reader in _loop.getReaders() if isinstance(reader, Port)]
+    for port in ports:
         port.stopListening()
     for protocol in list(server.connections):
         if isinstance(protocol, WebSocketProtocol) and protocol.state == protocol.STATE_OPEN:
@@ -46,13 +49,13 @@ def _end(server: Any) -> Deferred[None]:
 def _look(server: Any, ended: Deferred[None], until: float) -> None:
     in_hand = _in_hand(server)
     if in_hand and time.monotonic() < until:
-        reactor.callLater(LOOK_S, _look, server, ended, until)  # type: ignore[attr-defined]
+        _loop.callLater(LOOK_S, _look, server, ended, until)
         return
     for application in in_hand:
         application.cancel()
     log.info("web.ended", cancelled=len(in_hand))
     # One more turn of the loop, so that answers just written leave.
-    reactor.callLater(LOOK_S, ended.callback, None)  # type: ignore[attr-defined]
+    _loop.callLater(LOOK_S, ended.callback, None)
 
 
 def _in_hand(server: Any) -> list[Any]:

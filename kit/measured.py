@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import dramatiq
+import structlog
 from django.http import HttpRequest, HttpResponse
 
 from kit import metrics
 
+log = structlog.get_logger(__name__)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -36,7 +38,8 @@ def _view(request: HttpRequest) -> str:
 
 
 class MeasuredActors(dramatiq.Middleware):
-    """`outcome`: done, failed (it raised, and may be tried again)."""
+    """And says of each that it ended, under the id of the request it came from. `outcome`: done, or failed (it
+    raised, and may be tried again)."""
 
     def __init__(self) -> None:
         self._began: dict[str, float] = {}
@@ -50,5 +53,6 @@ class MeasuredActors(dramatiq.Middleware):
     ) -> None:  # fmt: skip
         began = self._began.pop(message.message_id, None)
         if began is not None:
-            outcome = "done" if exception is None else "failed"
-            metrics.ACTOR_SECONDS.labels(message.actor_name, outcome).observe(time.perf_counter() - began)
+            outcome, took_s = "done" if exception is None else "failed", time.perf_counter() - began
+            metrics.ACTOR_SECONDS.labels(message.actor_name, outcome).observe(took_s)
+            log.info("actor.ended", outcome=outcome, took_s=round(took_s, 3))

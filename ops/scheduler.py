@@ -106,13 +106,8 @@ def claim(job: Periodic, now: datetime) -> bool:
 
 
 def _run(job: Periodic, now: datetime) -> Outcome:
-    call = import_string(job.call)
     try:
-        _in_a_job.append(job.name)
-        try:
-            result = call(now) if job.takes_now else call()
-        finally:
-            _in_a_job.clear()
+        result = _call(job, now)
     except CutOff:
         log.warning("scheduler.job_cut_off", job=job.name)
         return Outcome(False, "cut off by the end of the scheduler; due again at once", again=True)
@@ -120,6 +115,15 @@ def _run(job: Periodic, now: datetime) -> Outcome:
         log.exception("scheduler.job_failed", job=job.name)
         return Outcome(False, f"{type(error).__name__}: {error}"[:500])
     return Outcome(True, "" if result is None else str(result)[:500])
+
+
+def _call(job: Periodic, now: datetime) -> object:
+    call = import_string(job.call)
+    _in_a_job.append(job.name)
+    try:
+        return call(now) if job.takes_now else call()
+    finally:
+        _in_a_job.clear()
 
 
 def _settle(job: Periodic, began_at: datetime, outcome: Outcome, took_s: float) -> None:

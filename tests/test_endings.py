@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of work: scheduler, worker and listener end within eight seconds and leave nothing half done."""
+"""SIGTERM in the middle of work: scheduler, worker and listener end within eight seconds with nothing half done."""
 
 from __future__ import annotations
 
