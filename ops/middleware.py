@@ -68,10 +68,14 @@ class HandBack(dramatiq.Middleware):
     ) -> None:  # fmt: skip
         self._in_hand.pop(message.message_id, None)
 
-    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
-        end_within()
-
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
         for message in list(self._in_hand.values()):
             log.warning("worker.handed_back", actor=message.actor_name)
             broker.do_requeue(message.queue_name, message.options["redis_message_id"])
+
+
+class EndInTime(dramatiq.Middleware):
+    """For a process that is a worker and nothing else: it is gone in time, whatever its actors do."""
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Any) -> None:
+        end_within()
