@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 
 import pytest
@@ -11,8 +11,11 @@ from django.core.cache import cache
 from django.db import connection
 from django.db.models.signals import post_migrate
 from django.test import Client
+from pytest_django import Settings
 
 from accounts.models import User
+from fleet import answers, commands
+from streams import samples
 
 PASSWORD = "correct horse battery"
 PASSWORD_HASH = "bcrypt_sha256$$2b$12$HG6eR9g/gbvVGWZbHWFeuORYn.YkbHVaj6yha5LGnVWQcr7xNwUN."
@@ -63,6 +66,20 @@ def client_of() -> Callable[[User], Client]:
         return client
 
     return logged_in
+
+
+@pytest.fixture
+def no_redis(settings: Settings) -> Iterator[None]:
+    """Everything looks for Redis where nobody listens."""
+    nowhere = "redis://127.0.0.1:1/0"
+    settings.REDIS_URL = settings.AGENT_REDIS_URL = nowhere
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": nowhere}}
+    clients = (answers._client, commands._client, samples._client)
+    for kept in clients:
+        kept.cache_clear()
+    yield
+    for kept in clients:
+        kept.cache_clear()
 
 
 def _ship_packages(sender: AppConfig, **_kwargs: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import redis
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -44,6 +45,13 @@ def _unauthenticated(request: HttpRequest, _error_: AuthenticationError) -> Http
 def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
     wrong = {".".join(map(str, row["loc"])): row["msg"] for row in error.errors}
     return _error(request, 422, "malformed", "The request is not understood.", fields=wrong)
+
+
+@api.exception_handler(redis.ConnectionError)
+@api.exception_handler(redis.TimeoutError)
+def _redis_gone(request: HttpRequest, _error_: redis.RedisError) -> HttpResponse:
+    words = "A part of EZStream (Redis) does not answer. Streams on air are not affected. Try again in a minute."
+    return _error(request, 503, "unavailable", words)
 
 
 @api.exception_handler(HttpError)

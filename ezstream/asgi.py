@@ -11,10 +11,11 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402  (needs the app regi
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
-from ezstream import body_limit  # noqa: E402
+from ezstream import body_limit, drain  # noqa: E402
 from streams.sockets import websocket_urlpatterns  # noqa: E402
 
 body_limit.install()
+drain.install()
 
 application = ProtocolTypeRouter(
     {

@@ -6,6 +6,7 @@ start. `bin/dev` writes a development environment to var/dev.env.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ import structlog
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from kit.addresses import with_options
 from kit.crypto import parse_keys
 from kit.logs import mask_event
 
@@ -64,6 +66,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "kit.measured.MeasuredRequests",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -126,16 +129,24 @@ else:
 
 REDIS_URL = env.str("REDIS_URL")
 AGENT_REDIS_URL = env.str("AGENT_REDIS_URL", default=REDIS_URL)
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+REDIS_LIMITS: dict[str, Any] = {"socket_timeout": 3.0, "socket_connect_timeout": 2.0}
+"""Seconds: a Redis that takes connections and does not answer holds no page up for longer, nor for ever."""
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": REDIS_LIMITS,
+    }
+}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL]},
+        "CONFIG": {"hosts": [{"address": REDIS_URL, **REDIS_LIMITS}]},
     }
 }
 DRAMATIQ_BROKER = {
     "BROKER": "dramatiq.brokers.redis.RedisBroker",
-    "OPTIONS": {"url": REDIS_URL},
+    "OPTIONS": {"url": with_options(REDIS_URL, REDIS_LIMITS)},
     "MIDDLEWARE": [
         "dramatiq.middleware.AgeLimit",
         "dramatiq.middleware.TimeLimit",
@@ -144,7 +155,9 @@ DRAMATIQ_BROKER = {
         "dramatiq.middleware.ShutdownNotifications",
         "django_dramatiq.middleware.DbConnectionsMiddleware",
         "kit.actors.RequestIdMiddleware",
+        "kit.measured.MeasuredActors",
         "ops.middleware.WorkerAlive",
+        "ops.middleware.HandBack",
     ],
 }
 DRAMATIQ_AUTODISCOVER_MODULES = ["tasks"]
@@ -272,6 +285,13 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
     }
 }
+
+# ------------------------------------------------------------------------------------------------ measuring
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+"""What Prometheus shows at /metrics; empty: only operators get in, by their session."""
+METRICS_DIR = Path(env.str("METRICS_DIR", default=str(VAR_DIR / "metrics")))
+"""Where the processes of this machine count, so that whichever web process is asked tells of all of them."""
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)  # read when prometheus_client is imported
 
 # ------------------------------------------------------------------------------------------------ logs
 DJANGO_STRUCTLOG_USER_ID_FIELD = "pk"

@@ -22,4 +22,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", api.urls),
     path("health", ops_views.live, name="health"),
     path("health/ready", ops_views.ready, name="health_ready"),
+    path("metrics", ops_views.figures, name="metrics"),
 ]

@@ -18,22 +18,25 @@ from fleet.models import Vps, VpsStatus
 from kit.console import NoBulkDelete, pill, verdict
 from kit.templatetags.kit import ago
 
+_AGENT = ["agent_version", "agent_protocol"]
+
 
 @admin.register(Vps)
 class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["name", "state", "reachable", "streams", "load", "network", "heard", "region", "agent_version"]
+    list_display = ["name", "state", "reachable", "streams", "load", "network", "heard", "health", "agent_version"]
     list_filter = ["status", "region", "supports_multistream"]
     search_fields = ["name", "host", "region"]
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 100
     actions = ["activate", "drain", "deactivate"]
     readonly_fields = [
-        "reachable", "streams", "runs_held", "load", "network", "heard", "agent_version", "status_message",
-        "created_at",
+        "reachable", "health", "streams", "runs_held", "load", "busy", "network", "heard", "clock_offset_s",
+        "agent_version", "agent_protocol", "last_health_check_at", "status_message", "created_at",
     ]  # fmt: skip
     fieldsets = [
         (None, {"fields": ["name", "host", "region", "status", "status_message"]}),
-        (_("Now"), {"fields": ["reachable", "streams", "runs_held", "load", "network", "heard", "agent_version"]}),
+        (_("Now"), {"fields": ["reachable", "streams", "runs_held", "load", "network", "heard"]}),
+        (_("Health"), {"fields": ["health", "last_health_check_at", "busy", "clock_offset_s", *_AGENT]}),
         (_("Limits"), {"fields": ["max_streams", "supports_multistream", "uplink_mbit"]}),
         (_("SSH"), {"fields": ["ssh_user", "ssh_port", "host_key"]}),
         (_("Dates"), {"fields": ["created_at"]}),
@@ -49,6 +52,13 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("reachable"), ordering="last_heartbeat_at")
     def reachable(self, vps: Vps) -> SafeString:
         return verdict(vps.is_reachable(), str(_("reachable")), str(_("silent")))
+
+    @admin.display(description=_("health"), ordering="unhealthy")
+    def health(self, vps: Vps) -> SafeString | str:
+        """As the last check found it; a VPS that was never checked has none."""
+        if vps.last_health_check_at is None:
+            return "–"
+        return verdict(not vps.unhealthy, str(_("well")), vps.unhealthy)
 
     @admin.display(description=_("streams"), ordering="current_streams")
     def streams(self, vps: Vps) -> str:

@@ -35,6 +35,7 @@ def _candidate(vps: Vps, now: datetime) -> Candidate:
         is_multistream=vps.supports_multistream,
         is_reachable=vps.is_reachable(now),
         is_accepting=vps.accepting,
+        unhealthy=vps.unhealthy,
         max_streams=vps.max_streams,
         current_streams=vps.current_streams,  # type: ignore[attr-defined]
         cpu=vps.cpu,

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
+
+from django.db.models import F, FloatField, Value
+from django.db.models.functions import Coalesce
 
 from agent.protocol import Heartbeat, Pong
 from fleet.models import Vps
+
+NEWEST_WEIGHS: Final = 0.05
+"""In `busy`. At a heartbeat every five seconds, what was a hundred seconds ago still counts for a third."""
+MOST_S: Final = 10.0**9
 
 
 def apply_heartbeat(heartbeat: Heartbeat, now: datetime) -> bool:
     """False for a VPS that is not in the database. Times are ours: an agent's clock may be wrong."""
     load = heartbeat.load
+    cpu = _percent(load.cpu)
     rows = Vps.objects.filter(pk=heartbeat.vps_id).update(
-        cpu=_percent(load.cpu),
+        cpu=cpu,
+        busy=Coalesce(F("busy"), Value(cpu, FloatField())) * (1 - NEWEST_WEIGHS) + cpu * NEWEST_WEIGHS,
         memory=_percent(load.memory),
         disk=_percent(load.disk),
         network_mbit=max(0.0, load.network_mbit),
+        clock_offset_s=min(MOST_S, max(-MOST_S, heartbeat.timestamp - now.timestamp())),
         agent_version=heartbeat.agent_version[:40],
+        agent_protocol=min(2**31 - 1, max(0, heartbeat.protocol)),
         accepting=heartbeat.accepting,
         last_heartbeat_at=now,
     )

@@ -75,9 +75,15 @@ class Vps(models.Model):
     disk = _percent(_("disk %"))
     network_mbit = models.FloatField(_("network (Mbit/s)"), null=True, blank=True, editable=False)
     latency_ms = models.FloatField(_("latency (ms)"), null=True, blank=True, editable=False)
+    busy = _percent(_("CPU % over minutes"))
+    """What `cpu` was, each heartbeat weighing a twentieth: a file being prepared is no overload."""
+    clock_offset_s = models.FloatField(_("clock ahead by (s)"), null=True, blank=True, editable=False)
     agent_version = models.CharField(_("agent"), max_length=40, blank=True, editable=False)
+    agent_protocol = models.PositiveIntegerField(_("protocol"), null=True, blank=True, editable=False)
     accepting = models.BooleanField(default=True, editable=False)
     last_heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, blank=True, editable=False)
+    unhealthy = models.CharField(_("unhealthy because"), max_length=500, blank=True, editable=False)
+    """What the last health check found (`fleet.health`); empty: well, or no reason to look."""
     last_health_check_at = models.DateTimeField(_("last health check"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("added"), auto_now_add=True)
 

@@ -21,6 +21,7 @@ class Candidate:
     is_multistream: bool = True
     is_reachable: bool = True
     is_accepting: bool = True
+    unhealthy: str = ""
     max_streams: int = 4
     current_streams: int = 0
     cpu: float | None = 0.0
@@ -106,6 +107,8 @@ def why_not(candidate: Candidate) -> str | None:
         return "no fresh heartbeat"
     if not candidate.is_accepting:
         return "shutting down"
+    if candidate.unhealthy:
+        return f"unhealthy: {candidate.unhealthy}"
     if candidate.current_streams >= candidate.max_streams:
         return f"full, {candidate.current_streams} of {candidate.max_streams}"
     return None

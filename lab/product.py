@@ -157,6 +157,7 @@ class Product:
 
     def _start_worker(self, name: str, queue: str, threads: int) -> None:
         options = ["--processes", "1", "--threads", str(threads), "--queues", queue]
+        options += ["--worker-shutdown-timeout", "5000"]
         self._python(name, "-m", "dramatiq", "ezstream.worker", *options)
 
     def _start_agents(self) -> None:

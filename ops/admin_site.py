@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -20,6 +21,15 @@ class OperatorsSite(admin.AdminSite):
     index_title = _("Operators")
     index_template = "admin/home.html"
     enable_nav_sidebar = False  # the tables need the width; the way around stands in the header
+
+    def get_urls(self) -> list[Any]:
+        from ops import incidents  # the site exists before the models do
+
+        return [
+            path("incidents/", self.admin_view(incidents.page), name="incidents"),
+            path("incidents.csv", self.admin_view(incidents.table), name="incidents_csv"),
+            *super().get_urls(),
+        ]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         apps: list[Any] = super().get_app_list(request, app_label)

@@ -1,51 +1,92 @@
-"""Whether the control plane can do its work now."""
+"""Whether the control plane can do its work now, found out in bounded time: also what hangs is told, not waited for."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.utils import timezone
 
 from ops import processes
+from ops.probes import Probe
+from streams.models import Stream
 
-_TIMEOUT_S: Final = 2.0
+LIMIT_S: Final = 2.0
+DATABASE: Final = "database"
+_STARTED: Final = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """By name of the thing looked at: True when it is well."""
+    """`reasons` by name of what is not well; all that was looked at is in `names`."""
 
-    checks: dict[str, bool]
+    names: tuple[str, ...]
+    reasons: Mapping[str, str]
+    active_streams: int | None
 
     @property
     def is_ready(self) -> bool:
-        return all(self.checks.values())
+        return not self.reasons
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "status": "ok" if self.is_ready else "not ready",
+            "version": settings.VERSION,
+            "uptime_s": round(time.monotonic() - _STARTED, 1),
+            "active_streams": self.active_streams,
+            "checks": {name: name not in self.reasons for name in self.names},
+            "reasons": dict(self.reasons),
+        }
 
 
-def look(now: datetime) -> Readiness:
-    database = _database_answers()
-    checks = {"database": database, "redis": _redis_answers()}
-    seen = processes.seen(now) if database else dict.fromkeys(processes.KINDS, False)
-    return Readiness(checks | seen)
+def look() -> Readiness:
+    until = time.monotonic() + LIMIT_S
+    probes = _probes()
+    for probe in probes.values():
+        probe.begin()
+    answers = {name: probe.answer(until) for name, probe in probes.items()}
+    reasons = {name: answer.why_not for name, answer in answers.items() if answer.why_not}
+    facts = answers[DATABASE].value
+    reasons |= facts.missing if facts else dict.fromkeys(processes.KINDS, "unknown without the database")
+    return Readiness((*answers, *processes.KINDS), reasons, facts.active_streams if facts else None)
 
 
-def _database_answers() -> bool:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return False
-    return True
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    missing: dict[str, str]
+    active_streams: int
 
 
-def _redis_answers() -> bool:
-    options = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S}
-    try:
-        with redis.Redis.from_url(settings.REDIS_URL, **options) as client:
-            return bool(client.ping())
-    except redis.RedisError:
-        return False
+def _ask_database() -> _Facts:
+    now = timezone.now()
+    return _Facts(processes.missing(now), Stream.objects.on_air().count())
+
+
+def _ask_redis(url: str) -> None:
+    limits = {"socket_timeout": LIMIT_S, "socket_connect_timeout": LIMIT_S}
+    with redis.Redis.from_url(url, **limits) as client:
+        client.ping()
+
+
+# ------------------------------------------------------------------------------------------------ what is asked
+
+_kept: dict[tuple[str, str], Probe] = {}
+_keeping = threading.Lock()
+
+
+def _probes() -> dict[str, Probe]:
+    """By what needs it. Kept from look to look: one that hangs must not be asked again."""
+    wanted: dict[str, tuple[str, Callable[[], Any]]] = {
+        DATABASE: ("", _ask_database),
+        "queue": (settings.REDIS_URL, partial(_ask_redis, settings.REDIS_URL)),
+        "channels": (settings.REDIS_URL, partial(_ask_redis, settings.REDIS_URL)),
+        "agents": (settings.AGENT_REDIS_URL, partial(_ask_redis, settings.AGENT_REDIS_URL)),
+    }
+    with _keeping:
+        return {name: _kept.setdefault((name, url), Probe(ask)) for name, (url, ask) in wanted.items()}

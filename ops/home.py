@@ -10,7 +10,7 @@ from django.db.models import Count
 from fleet.models import Vps
 from media_library.models import FileStatus, VideoFile
 from ops import processes
-from ops.models import Job, Process
+from ops.models import Job
 from streams import pages
 from streams.models import Status, Stream, Transition
 
@@ -45,9 +45,7 @@ def _fleet(now: datetime) -> list[dict[str, Any]]:
 
 def _processes(now: datetime) -> list[dict[str, Any]]:
     """One row per kind that must run: when it was last seen, None for never."""
-    newest: dict[str, datetime] = {}
-    for kind, seen_at in Process.objects.order_by("seen_at").values_list("kind", "seen_at"):
-        newest[kind] = seen_at
+    newest = processes.last_seen()
     return [
         {"kind": kind, "seen_at": newest.get(kind), "is_alive": _is_fresh(newest.get(kind), now)}
         for kind in processes.KINDS

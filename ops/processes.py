@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db.models import Max
 from django.utils import timezone
 
 from ops.models import Process
@@ -17,11 +18,23 @@ def record(kind: str, instance: str) -> None:
     Process.objects.update_or_create(kind=kind, instance=instance, defaults={"seen_at": timezone.now()})
 
 
-def seen(now: datetime) -> dict[str, bool]:
-    """By kind: whether one was seen lately."""
-    fresh = Process.objects.filter(seen_at__gte=now - FRESH).values_list("kind", flat=True)
-    kinds = set(fresh)
-    return {kind: kind in kinds for kind in KINDS}
+def missing(now: datetime) -> dict[str, str]:
+    """By kind of those of which none was seen lately: since when, in words."""
+    newest = last_seen()
+    return {
+        kind: f"not seen for {_seconds(now - newest[kind])} s" if kind in newest else "never seen"
+        for kind in KINDS
+        if kind not in newest or now - newest[kind] > FRESH
+    }
+
+
+def last_seen() -> dict[str, datetime]:
+    """By kind: when any of it was seen last."""
+    return dict(Process.objects.order_by("kind").values_list("kind").annotate(Max("seen_at")))
+
+
+def _seconds(passed: timedelta) -> int:
+    return int(passed.total_seconds())
 
 
 def forget_dead(now: datetime) -> int:

@@ -84,5 +84,19 @@ JOBS: Final = (
     Periodic(name="clean progress", call="streams.hanging.clean_progress", daily_at=time(2, 0)),
     Periodic(name="forget old windows", call="streams.scheduling.forget_old", takes_now=True, daily_at=time(2, 10)),
     Periodic(name="usage reports", call="ops.usage.generate", takes_now=True, weekday=SUNDAY, daily_at=time(3, 0)),
+    Periodic(
+        name="check VPSes",
+        call="fleet.checkups.check_all",
+        takes_now=True,
+        every=timedelta(minutes=5),
+    ),
+    Periodic(
+        name="check unhealthy VPSes again",
+        call="fleet.checkups.check_unhealthy",
+        takes_now=True,
+        every=timedelta(minutes=1),
+    ),
+    Periodic(name="check Redis", call="ops.redis_health.check_and_fix", takes_now=True, every=timedelta(minutes=10)),
+    Periodic(name="clean run events", call="streams.hanging.clean_events", daily_at=time(2, 15)),
     Periodic(name="forget dead processes", call="ops.processes.forget_dead", takes_now=True, every=timedelta(hours=1)),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -21,6 +22,7 @@ from redis.exceptions import RedisError
 
 from agent.protocol import UP_PATTERNS, DestinationTested, ProtocolError, Steered, UpMessage, decode_up
 from fleet import answers, pinging
+from kit import metrics
 from kit.alive import say_alive
 from streams import progress
 from streams.converge import Sweep
@@ -42,7 +44,9 @@ class Listener:
         self.subscribed = asyncio.Event()
         self._url = url
         self._reconnect = reconnect
-        self._queue: asyncio.Queue[UpMessage] = asyncio.Queue(QUEUE)
+        self._queue: asyncio.Queue[tuple[float, UpMessage]] = asyncio.Queue(QUEUE)
+        """With when each came, by the monotonic clock."""
+        self._followed = metrics.Followed(metrics.LISTENER_MESSAGES)
         self._in_hand: set[asyncio.Task[None]] = set()
         self._sweep = Sweep()
 
@@ -121,7 +125,7 @@ class Listener:
         if self._queue.full():
             self._queue.get_nowait()
             self.inbox.counts["dropped"] += 1
-        self._queue.put_nowait(message)
+        self._queue.put_nowait((time.monotonic(), message))
 
     # ---------------------------------------------------------------------------------------- working
 
@@ -132,12 +136,14 @@ class Listener:
                 batch.append(self._queue.get_nowait())
             await self._to_the_end(self._apply(batch))
 
-    async def _apply(self, batch: list[UpMessage]) -> None:
+    async def _apply(self, batch: list[tuple[float, UpMessage]]) -> None:
+        messages = [message for _at, message in batch]
         try:
-            pokes = await database_sync_to_async(self.inbox.apply)(batch, timezone.now())
+            pokes = await database_sync_to_async(self.inbox.apply)(messages, timezone.now())
         except DatabaseError as error:
             log.error("listener.database_lost", error=str(error), messages=len(batch))
             return
+        metrics.LISTENER_LAG.observe(time.monotonic() - batch[0][0])
         await self._tell(pokes)
         await self._keep_samples()
 
@@ -168,6 +174,7 @@ class Listener:
 
     def _sweep_now(self, now: datetime) -> progress.Pokes:
         say_alive("listener")
+        self._followed.look(self.inbox.counts)
         self.inbox.forget(now - timedelta(minutes=10))
         with progress.collecting() as pokes:
             self._sweep.run(now)

@@ -6,6 +6,8 @@ import uuid
 from datetime import datetime
 from typing import Final
 
+import redis
+import structlog
 from django.conf import settings
 from django.core import signing
 from django.core.cache import cache
@@ -14,6 +16,7 @@ from django.urls import reverse
 from streams.errors import Refused
 from streams.models import Run
 
+log = structlog.get_logger(__name__)
 _SALT: Final = "streams.picture"
 MAX_BYTES: Final = 200 * 1024
 KEPT_S: Final = 60
@@ -43,13 +46,23 @@ def keep(run: Run, jpeg: bytes, now: datetime) -> None:
 
 def taken_at(run: Run) -> datetime | None:
     """When the picture that can be shown was taken."""
-    kept: tuple[datetime, bytes] | None = cache.get(_key(run.pk))
+    kept = _kept(run)
     return kept[0] if kept else None
 
 
 def picture_of(run: Run) -> bytes | None:
-    kept: tuple[datetime, bytes] | None = cache.get(_key(run.pk))
+    kept = _kept(run)
     return kept[1] if kept else None
+
+
+def _kept(run: Run) -> tuple[datetime, bytes] | None:
+    """None too while Redis is away: a page must not fail for want of a picture."""
+    try:
+        kept: tuple[datetime, bytes] | None = cache.get(_key(run.pk))
+    except redis.RedisError as error:
+        log.warning("pictures.unreadable", error=type(error).__name__)
+        return None
+    return kept
 
 
 def _key(run_id: uuid.UUID) -> str:

@@ -5,6 +5,7 @@ from django.urls import path
 from streams.views import (
     destinations,
     editor,
+    incidents,
     inputs,
     listing,
     pictures,
@@ -58,6 +59,8 @@ urlpatterns = [
     path("<int:pk>/items/<int:item_pk>/steer", steering.steer_item, name="steer_item"),
     path("<int:pk>/items/<int:item_pk>/move", steering.move_item, name="move_item"),
     path("<int:pk>/items/<int:item_pk>/remove", steering.remove_item, name="remove_item"),
+    path("<int:pk>/incidents", incidents.page, name="incidents"),
+    path("<int:pk>/incidents.csv", incidents.table, name="incidents_csv"),
     path("<int:pk>/samples", runs.samples, name="samples"),
     path("<int:pk>/runs/<uuid:run_pk>", runs.show, name="run"),
 ]

@@ -77,6 +77,7 @@ TABLE = [
     Row("home", (302, 302, 302, 302)),
     everybody("health"),
     everybody("health_ready", answer=503),
+    Row("metrics", (404, 404, 404, 200)),
     # ------------------------------------------------------------------------ streams
     members("streams:list"),
     members("streams:rows"),
@@ -98,6 +99,8 @@ TABLE = [
     watched("streams:move_item", "stream", "item", method="post", answer=302),
     watched("streams:remove_item", "stream", "item", method="post", answer=302),
     watched("streams:pick_next", "stream"),
+    watched("streams:incidents", "stream"),
+    watched("streams:incidents_csv", "stream"),
     watched("streams:samples", "stream"),
     watched("streams:run", "stream", "run"),
     watched("streams:start", "stream", method="post", answer=302),
@@ -182,6 +185,7 @@ TABLE = [
 
 # Django's admin: nobody but operators ever gets in; `admin.None` are its redirects of old and its 404.
 CONSOLE_PAGES = ["admin:index", "admin:password_change", "admin:password_change_done", "admin:jsi18n"]
+CONSOLE_PAGES += ["admin:incidents", "admin:incidents_csv"]
 CONSOLE_OTHERS = {
     "admin:login",
     "admin:logout",
@@ -293,6 +297,25 @@ def _kwargs(row, world):
     if row.name.startswith("account_"):
         return {"kwargs": dict(zip(row.ids, values, strict=True))} if values else {}
     return {"args": values}
+
+
+KEPT_IN_REDIS = {"streams:destination_test_result", "api:get_test"}
+"""What an agent answered is kept nowhere else."""
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.method == "get"], ids=lambda row: row.name)
+def test_pages_work_while_redis_is_away(world, row, no_redis):
+    answer = _visit(world, row, "owner")
+    assert answer.status_code == (503 if row.name in KEPT_IN_REDIS else row.answers[2])
+    if b"stream-outage" in answer.content:
+        assert b"(Redis) does not answer" in answer.content
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.method != "get"], ids=lambda row: row.name)
+def test_verbs_are_done_or_refused_in_words_while_redis_is_away(world, row, no_redis):
+    answer = _visit(world, row, "owner")
+    assert answer.status_code in (row.answers[2], 409, 503)
+    assert answer.status_code != 503 or b"does not answer" in answer.content
 
 
 SHARED = {"api:create_destination": "the list's address, which GET asks for"}

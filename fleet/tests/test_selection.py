@@ -37,6 +37,7 @@ def test_latency_counts_from_one_to_nothing(latency_ms, wanted):
         ({"is_multistream": False}, "takes one destination only"),
         ({"is_reachable": False}, "no fresh heartbeat"),
         ({"is_accepting": False}, "shutting down"),
+        ({"unhealthy": "disk 97 % full"}, "unhealthy: disk 97 % full"),
         ({"current_streams": 4}, "full, 4 of 4"),
         ({"current_streams": 5}, "full, 5 of 4"),
         ({"max_streams": 0}, "full, 0 of 0"),

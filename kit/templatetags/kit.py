@@ -10,6 +10,8 @@ from django.utils.formats import number_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
+from kit import redis_state
+
 register = template.Library()
 
 _CODECS = {"h264": "H.264"}
@@ -111,6 +113,11 @@ def tone(level_tag: str) -> str:
 @register.filter
 def tone_icon(tone_name: str) -> str:
     return _TONE_ICONS.get(tone_name, "info-circle")
+
+
+@register.simple_tag
+def redis_is_away() -> bool:
+    return redis_state.is_away()
 
 
 @register.filter

@@ -1,13 +1,5 @@
-import pytest
-
 from accounts.models import SignIn, User
 from accounts.tests.helpers import RESET, SIGNUP, is_logged_in, log_in, sign_up_form
-
-
-@pytest.fixture
-def no_redis(settings):
-    """The cache looks for Redis where nobody listens."""
-    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
 
 
 def test_signing_in_says_why_it_is_not_possible(client, alice, no_redis):

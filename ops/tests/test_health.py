@@ -1,5 +1,7 @@
+import socket
+import threading
+import time
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 from django.db import DatabaseError
@@ -7,11 +9,31 @@ from django.utils import timezone
 
 from ops import health, processes
 from ops.models import Process
+from streams.tests import build
+
+transactional = pytest.mark.django_db(transaction=True)
+"""The database is asked from another thread, which sees what is committed."""
+NAMES = ["database", "queue", "channels", "agents", *processes.KINDS]
 
 
 def all_alive():
     for kind in processes.KINDS:
         processes.record(kind, "host:1")
+
+
+def reasons(client):
+    answer = client.get("/health/ready")
+    body = answer.json()
+    assert answer.status_code == (503 if body["reasons"] else 200)
+    assert {name for name, well in body["checks"].items() if not well} == set(body["reasons"])
+    return body["reasons"]
+
+
+@pytest.fixture
+def hanging():
+    """A server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
 
 
 def test_live_answers_without_a_database(client):
@@ -20,36 +42,73 @@ def test_live_answers_without_a_database(client):
     assert answer.json()["status"] == "ok"
 
 
-def test_ready_when_everything_was_seen(db, client):
+@transactional
+def test_ready_when_everything_was_seen(client):
     all_alive()
+    build.running(build.stream(build.user()), build.vps())
     answer = client.get("/health/ready")
-    assert answer.status_code == 200
-    assert answer.json()["checks"] == dict.fromkeys(["database", "redis", *processes.KINDS], True)
+    body = answer.json()
+    assert (answer.status_code, body["checks"]) == (200, dict.fromkeys(NAMES, True))
+    assert (body["status"], body["reasons"], body["active_streams"]) == ("ok", {}, 1)
+    assert body["uptime_s"] > 0
 
 
+@transactional
 @pytest.mark.parametrize("kind", processes.KINDS)
-def test_a_process_not_seen_lately_is_named(db, client, kind):
+def test_a_process_not_seen_lately_is_named(client, kind):
     all_alive()
+    Process.objects.create(kind=kind, instance="host:old", seen_at=timezone.now() - timedelta(hours=1))
+    assert reasons(client) == {}
     Process.objects.filter(kind=kind).update(seen_at=timezone.now() - processes.FRESH - timedelta(seconds=1))
-    answer = client.get("/health/ready")
-    assert answer.status_code == 503
-    assert [name for name, well in answer.json()["checks"].items() if not well] == [kind]
+    assert reasons(client) == {kind: "not seen for 46 s"}
+    Process.objects.filter(kind=kind).delete()
+    assert reasons(client) == {kind: "never seen"}
 
 
-def test_redis_away_is_named(db, client, settings, tmp_path):
+@transactional
+def test_redis_away_is_named(client, settings, tmp_path):
     all_alive()
     settings.REDIS_URL = f"unix://{tmp_path}/nothing.sock"
-    answer = client.get("/health/ready")
-    assert (answer.status_code, answer.json()["checks"]["redis"]) == (503, False)
+    assert reasons(client) == dict.fromkeys(["queue", "channels"], "does not answer (ConnectionError)")
 
 
-def test_a_database_away_is_named(db, client, monkeypatch):
+@transactional
+def test_a_redis_that_hangs_is_not_waited_for(client, settings, hanging, monkeypatch):
+    monkeypatch.setattr(health, "LIMIT_S", 0.3)
+    all_alive()
+    settings.AGENT_REDIS_URL = hanging
+    began = time.monotonic()
+    assert list(reasons(client)) == ["agents"]
+    assert time.monotonic() - began < 0.3 * 4
+
+
+def test_a_database_away_is_named(client, monkeypatch):
     def gone():
         raise DatabaseError("gone")
 
-    monkeypatch.setattr(health, "connection", SimpleNamespace(cursor=gone))
-    answer = client.get("/health/ready")
-    assert (answer.status_code, answer.json()["checks"]["database"]) == (503, False)
+    monkeypatch.setattr(health, "_kept", {})
+    monkeypatch.setattr(health, "_ask_database", gone)
+    assert reasons(client) == {"database": "does not answer (DatabaseError)"} | dict.fromkeys(
+        processes.KINDS, "unknown without the database"
+    )
+
+
+def test_a_database_that_hangs_is_not_waited_for_and_asked_only_once(client, monkeypatch):
+    hang, asked = threading.Event(), []
+
+    def hangs():
+        asked.append(1)
+        hang.wait(60)
+
+    monkeypatch.setattr(health, "_kept", {})
+    monkeypatch.setattr(health, "_ask_database", hangs)
+    monkeypatch.setattr(health, "LIMIT_S", 0.2)
+    began = time.monotonic()
+    for _ in range(3):
+        assert reasons(client)["database"] == "no answer in time"
+    hang.set()
+    assert time.monotonic() - began < 3 * 0.2 * 4
+    assert asked == [1]
 
 
 def test_the_dead_are_forgotten_after_a_day(db):

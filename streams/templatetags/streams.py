@@ -8,7 +8,7 @@ from django import template
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from streams import platforms, telling
+from streams import incident_page, platforms, telling
 from streams.models import DestinationState, Platform, Status
 from streams.snapshot import Snapshot
 
@@ -50,6 +50,12 @@ def lag(milliseconds: float | None) -> str:
     if milliseconds >= 1000:
         return _("%(s).1f s") % {"s": milliseconds / 1000}
     return _("%(ms)d ms") % {"ms": milliseconds}
+
+
+@register.filter
+def share(part: float | None) -> str:
+    """An uptime: 99.97 %."""
+    return incident_page.percent(part)
 
 
 @register.filter

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from kit.ending import end_within
 from streams.listener import Listener
 
 
@@ -30,8 +31,13 @@ class Command(BaseCommand):
 async def listen(timeout_s: float, reconnect: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        stop.set()
+        end_within()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     if timeout_s > 0:
         loop.call_later(timeout_s, stop.set)
     await Listener(settings.AGENT_REDIS_URL, reconnect=reconnect).run(stop)

@@ -1,0 +1,69 @@
+"""The health check of VPSes: what `fleet.health` finds of each is written into its row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+from django.utils.translation import ngettext
+
+from fleet.health import Vitals, judge
+from fleet.models import Vps, VpsStatus
+
+log = structlog.get_logger(__name__)
+IN_SERVICE: Final = (VpsStatus.ACTIVE, VpsStatus.DRAINING)
+"""Of the others nothing is expected, so nothing of them is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """`reason` empty: well. `before`: what the last check had found."""
+
+    vps_id: int
+    name: str
+    reason: str
+    before: str
+
+
+def check_all(now: datetime) -> str:
+    """Every VPS; for the scheduler: what came of it in a sentence."""
+    return _told(check(Vps.objects.all(), now))
+
+
+def check_unhealthy(now: datetime) -> str:
+    """Those marked, again and sooner, so that they come back by themselves as soon as they are well."""
+    return _told(check(Vps.objects.exclude(unhealthy=""), now))
+
+
+def check(vpses: Iterable[Vps], now: datetime) -> list[Checkup]:
+    return [_check(vps, now) for vps in vpses]
+
+
+def _check(vps: Vps, now: datetime) -> Checkup:
+    is_expected = vps.state in IN_SERVICE
+    reason = judge(_vitals(vps, now), was_unhealthy=bool(vps.unhealthy))[:500] if is_expected else ""
+    Vps.objects.filter(pk=vps.pk).update(unhealthy=reason, last_health_check_at=now)
+    if bool(reason) != bool(vps.unhealthy):
+        log.warning("fleet.unhealthy" if reason else "fleet.well_again", vps=vps.pk, reason=reason or vps.unhealthy)
+    return Checkup(vps.pk, vps.name, reason, vps.unhealthy)
+
+
+def _vitals(vps: Vps, now: datetime) -> Vitals:
+    heard = vps.last_heartbeat_at
+    return Vitals(
+        silent_s=(now - heard).total_seconds() if heard else None,
+        busy=vps.busy,
+        memory=vps.memory,
+        disk=vps.disk,
+        clock_offset_s=vps.clock_offset_s,
+        protocol=vps.agent_protocol,
+    )
+
+
+def _told(checkups: list[Checkup]) -> str:
+    ill = [f"{each.name}: {each.reason}" for each in checkups if each.reason]
+    words = ngettext("%(n)d VPS looked at", "%(n)d VPSes looked at", len(checkups)) % {"n": len(checkups)}
+    return "; ".join([words, *ill])

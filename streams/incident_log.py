@@ -1,0 +1,160 @@
+"""The history that incidents are worked out of, read in a handful of queries whatever its length."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Final, TypeVar
+
+from django.db.models import QuerySet
+
+from streams import incident_words, incidents
+from streams.incidents import Change, Happened, Incident, Output, Story, What
+from streams.models import Run, RunEvent, Status, Stream, StreamDestination, Transition
+
+Row = TypeVar("Row", Transition, RunEvent)
+MOST_ROWS: Final = 3_000
+"""Newest transitions, and as many lines of what happened: of a stream, or of all of them."""
+LOG_LINES: Final = 12
+_TELLING: Final = [kind for kind in RunEvent.Kind.values if kind != RunEvent.Kind.STEERED]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One incident of one stream with what proves it. `run` is None when it is no more."""
+
+    incident: Incident
+    stream: Stream
+    run: Run | None
+
+    @property
+    def words(self) -> str:
+        return incident_words.what(self.incident)
+
+    @property
+    def tone(self) -> str:
+        return incident_words.tone(self.incident)
+
+    @property
+    def cause(self) -> str:
+        return self.incident.cause
+
+    @property
+    def begun_at(self) -> datetime:
+        return _moment(self.incident.begun_at)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return None if self.incident.ended_at is None else _moment(self.incident.ended_at)
+
+    @property
+    def vps(self) -> str:
+        return self.run.vps.name if self.run and self.run.vps else ""
+
+    @property
+    def log(self) -> list[str]:
+        """The end of the run's log, for what ended the run."""
+        is_telling = self.run is not None and self.incident.what in (What.START, What.OUTAGE)
+        return self.run.log_tail[-LOG_LINES:] if self.run and is_telling else []
+
+
+def story_of(stream: Stream, since: datetime, now: datetime) -> tuple[Story, list[Output]]:
+    """Three queries."""
+    changes = [_change(row) for row in _newest_first(stream.transitions.filter(at__gte=since))]
+    begin = since.timestamp()
+    before = stream.transitions.filter(at__lt=since).order_by("-at", "-id").first()
+    if before is not None and before.new == Status.STREAMING:
+        changes.append(Change(begin, before.event, before.old, before.new, "", str(before.run_id)))
+    happened = [_happened(row) for row in _newest_first(stream.events.filter(at__gte=since, kind__in=_TELLING))]
+    outputs = [_output(row) for row in stream.outputs.select_related("destination")]
+    return incidents.tell(changes[::-1], happened[::-1], outputs, now.timestamp()), outputs
+
+
+def told_of(stream: Stream, story: Story, most: int) -> list[Told]:
+    """The newest, with their runs: one query."""
+    return _with_runs([(one, stream) for one in story.incidents[:most]])
+
+
+def told_of_all(since: datetime, now: datetime, most: int, kinds: Collection[What]) -> list[Told]:
+    """Every stream's of these kinds, newest first: five queries."""
+    changes: dict[int, list[Change]] = defaultdict(list)
+    for row in _newest_first(Transition.objects.filter(at__gte=since)):
+        changes[row.stream_id].append(_change(row))
+    happened: dict[int, list[Happened]] = defaultdict(list)
+    for line in _newest_first(RunEvent.objects.filter(at__gte=since, kind__in=_TELLING)):
+        happened[line.stream_id].append(_happened(line))
+    streams = Stream.objects.select_related("owner").in_bulk({*changes, *happened})
+    outputs: dict[int, list[Output]] = defaultdict(list)
+    for chosen in StreamDestination.objects.filter(stream__in=streams).select_related("destination"):
+        outputs[chosen.stream_id].append(_output(chosen))
+    found = [
+        (one, stream)
+        for pk, stream in streams.items()
+        for one in incidents.tell(changes[pk][::-1], happened[pk][::-1], outputs[pk], now.timestamp()).incidents
+        if one.what in kinds
+    ]
+    found.sort(key=lambda pair: pair[0].begun_at, reverse=True)
+    return _with_runs(found[:most])
+
+
+def _with_runs(pairs: Sequence[tuple[Incident, Stream]]) -> list[Told]:
+    runs = {str(run.pk): run for run in Run.objects.select_related("vps").filter(pk__in=_run_ids(pairs))}
+    return [Told(one, stream, runs.get(one.run_id)) for one, stream in pairs]
+
+
+def _run_ids(pairs: Iterable[tuple[Incident, Stream]]) -> set[str]:
+    return {one.run_id for one, _stream in pairs if one.run_id}
+
+
+def _newest_first(rows: QuerySet[Row]) -> list[Row]:
+    return list(rows.order_by("-at", "-id")[:MOST_ROWS])
+
+
+def _change(row: Transition) -> Change:
+    return Change(row.at.timestamp(), row.event, row.old, row.new, row.message, str(row.run_id or ""))
+
+
+def _happened(row: RunEvent) -> Happened:
+    return Happened(row.at.timestamp(), row.kind, row.facts, str(row.run_id))
+
+
+def _output(row: StreamDestination) -> Output:
+    return Output(row.pk, row.destination.name, row.created_at.timestamp(), row.enabled)
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+# ------------------------------------------------------------------------------------------------ as a table
+
+_COLUMNS: Final = (
+    "stream", "begun_at", "ended_at", "what", "cause", "destination", "off_air_s", "vps", "run",
+)  # fmt: skip
+
+
+def as_csv(rows: Iterable[Told]) -> str:
+    """A row per incident and destination that was off air; one without a destination where none was."""
+    out = StringIO()
+    table = csv.writer(out)
+    table.writerow(_COLUMNS)
+    for told in rows:
+        table.writerows(_lines(told))
+    return out.getvalue()
+
+
+def _lines(told: Told) -> Iterator[list[str]]:
+    ended = told.ended_at.isoformat(timespec="seconds") if told.ended_at else ""
+    begun = told.begun_at.isoformat(timespec="seconds")
+    for name, seconds in (told.incident.off_s or {"": 0.0}).items():
+        cells = [told.stream.title, begun, ended, told.words, told.cause, name, f"{seconds:.1f}", told.vps]
+        yield [_harmless(cell) for cell in (*cells, told.incident.run_id)]
+
+
+def _harmless(cell: str) -> str:
+    """A spreadsheet takes what begins so for a formula, and titles are anybody's."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
