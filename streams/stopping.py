@@ -38,7 +38,7 @@ def take_off_air(run_id: uuid.UUID, sleep: Callable[[float], None] = time.sleep)
 
 def _send(run: Run, vps_id: int) -> bool:
     try:
-        return commanding.send_stop(vps_id, run.stream_id, str(run.pk), timezone.now()) > 0
+        return commanding.send_stop(vps_id, run.stream_id, str(run.pk), run.epoch, timezone.now()) > 0
     except redis.RedisError as error:
         log.warning("stream.stop_undelivered", run=str(run.pk), error=type(error).__name__)
         return False

@@ -15,7 +15,7 @@ from streams.errors import WrongState
 from streams.models import PlaylistItem, Stream, StreamDestination
 from streams.spec import ItemSpec, OutputSpec, SlateSpec, StreamSpec
 
-_PLAIN = ("title", "description", "loop", "order", "keep_files_after_stop")
+_PLAIN = ("title", "description", "loop", "order", "keep_files_after_stop", "max_restarts", "renew_every_h")
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.models import User
 from kit.actors import send_after_commit
-from streams import lifecycle, rules, snapshot, tasks
+from streams import interrupting, lifecycle, rules, snapshot, tasks
 from streams.errors import WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status, Stream
@@ -17,14 +17,17 @@ from streams.models import Run, Status, Stream
 
 @transaction.atomic
 def start(stream: Stream, actor: User | None) -> Run:
-    """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4)."""
+    """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4). After a failure
+    it goes on with the item it was at."""
     owner = lock_owner(stream)
-    current = Stream.objects.get(pk=stream.pk)
+    current = Stream.objects.select_related("run").get(pk=stream.pk)
     lifecycle.require(current.state, Event.START)
     rules.check_startable(current)
     rules.check_limit(owner, current)
     rules.check_keys_free(current, rules.enabled_destinations(current))
-    run = Run.objects.create(stream=current)
+    failed = current.run if current.state is Status.ERROR else None
+    first_item_id = interrupting.item_to_go_on_with(failed) if failed else None
+    run = Run.objects.create(stream=current, first_item_id=first_item_id)
     lifecycle.fire(current.pk, Event.START, run_id=run.pk, actor=actor)
     audit.record(actor, "start", current, run=str(run.pk))
     send_after_commit(tasks.start_stream, str(run.pk), robust=True)
