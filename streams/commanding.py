@@ -13,6 +13,7 @@ import media_library.models
 from agent.protocol import PushUrl, StartStream, StopStream, StreamConfig, UpdateStream, VideoFile
 from fleet import commands
 from kit.actors import after_commit
+from kit.conflicts import again_on_conflict
 from media_library.actions import download_url
 from streams import lifecycle, pictures, slates
 from streams.errors import WrongState
@@ -99,6 +100,7 @@ def _request_id() -> str:
 # ------------------------------------------------------------------------------------------------ commands
 
 
+@again_on_conflict
 def send_start(run: Run, now: datetime) -> int:
     """START_STREAM to the run's VPS. What was commanded is written first, so that a heartbeat finds it so.
 
@@ -107,7 +109,6 @@ def send_start(run: Run, now: datetime) -> int:
     with transaction.atomic():
         # Read again under the lock: an edit that was committed since must be in the command.
         lifecycle.lock(run.stream_id)
-        run.stream = Stream.objects.get(pk=run.stream_id)
         _require_there(run)
         config = config_of(run)
         Run.objects.filter(pk=run.pk).update(commanded_at=now, retry_at=None, fingerprint=config.fingerprint)
@@ -128,6 +129,11 @@ def send_stop(vps_id: int, stream_id: int, run_id: str, epoch: int, now: datetim
 
 
 def _require_there(run: Run) -> None:
+    """Puts its stream as it is now in place of the one it was read with."""
+    stream = Stream.objects.filter(pk=run.stream_id).first()
+    if stream is None:
+        raise WrongState("the stream is not there any more")
+    run.stream = stream
     is_wanted = run.stream.run_id == run.pk and run.stream.state in (Status.STARTING, Status.STREAMING)
     there = Run.objects.filter(pk=run.pk, vps_id=_vps_id(run), epoch=run.epoch)
     if not (is_wanted and there.exists()):

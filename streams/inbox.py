@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DataError, IntegrityError
 from django.utils.translation import gettext as _
 
@@ -47,9 +48,12 @@ class Inbox:
         return pokes
 
     def _apply_or_count(self, message: UpMessage, now: datetime) -> None:
-        """What the database cannot hold (a NUL, a number out of range) must not stop the messages behind it."""
+        """What the database cannot hold (a NUL, a number out of range), and what is about something that is deleted in
+        this moment, must not stop the messages behind it."""
         try:
             self._apply(message, now)
+        except ObjectDoesNotExist:
+            self.counts["late"] += 1
         except (DataError, IntegrityError, ValueError) as error:
             self.counts["unstorable"] += 1
             log.warning("inbox.unstorable", vps=message.vps_id, error=type(error).__name__)
@@ -139,8 +143,8 @@ class Inbox:
         changed = self._has_changed(report)
         if not changed and self._was_just_written(report, now):
             return
-        self._written[report.run_id] = (now, visible(report))
         reports.write(run, report, said_at, now)
+        self._written[report.run_id] = (now, visible(report))
         if run.stream.run_id == run.pk:
             progress.poke(run.stream_id, run.stream.owner_id, urgent=changed)
 

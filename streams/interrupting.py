@@ -16,6 +16,7 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from kit.conflicts import again_on_conflict
 from streams import lifecycle, restart
 from streams.errors import WrongState
 from streams.lifecycle import Event
@@ -31,13 +32,19 @@ END_REASONS: Final = {
 }
 
 
+@again_on_conflict
 @transaction.atomic
 def interrupt(run: Run, cause: Cause, message: str, now: datetime, *, reason: str = "") -> bool:
     """`run` as it was found: False, and nothing was done, when it is not so any more. `reason` (an `EndReason`) is how
     it ends if it is given up."""
     lifecycle.lock(run.stream_id)
-    fresh = Run.objects.select_related("stream").get(pk=run.pk)
-    if fresh.epoch != run.epoch or fresh.stream.run_id != run.pk or fresh.stream.state not in INTERRUPTIBLE:
+    fresh = Run.objects.select_related("stream").filter(pk=run.pk).first()
+    if (
+        fresh is None
+        or fresh.epoch != run.epoch
+        or fresh.stream.run_id != run.pk
+        or fresh.stream.state not in INTERRUPTIBLE
+    ):
         return False
     verdict = restart.after(cause, _past(fresh, now), random.random())  # noqa: S311  (jitter)
     log.warning("stream.interrupted", stream=run.stream_id, run=str(run.pk), cause=cause, verdict=repr(verdict))
@@ -86,6 +93,7 @@ def item_to_go_on_with(run: Run) -> int | None:
     return item_id if there else None
 
 
+@again_on_conflict
 def on_air(run: Run, now: datetime) -> bool:
     """LIVE, by the word of the agent that holds it under this epoch."""
     try:

@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from kit.conflicts import again_on_conflict
 from streams import progress
 from streams.errors import WrongState
 from streams.models import EndReason, Run, Status, Stream, Transition
@@ -113,6 +114,7 @@ def require(status: Status, event: Event) -> Status:
     return new
 
 
+@again_on_conflict
 def fire(
     stream_id: int,
     event: Event,

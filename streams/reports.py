@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from agent.protocol import RunReport
+from kit.conflicts import again_on_conflict
 from streams import happenings
 from streams.happenings import Happening, Memory
 from streams.models import PlaylistItem, Run, RunEvent, StreamDestination
@@ -38,9 +39,12 @@ def write(run: Run, report: RunReport, said_at: float, now: datetime) -> None:
     unmoved.update(**_columns(report, left, now))
 
 
+@again_on_conflict
 @transaction.atomic
 def _write_locked(run: Run, report: RunReport, said_at: float, now: datetime) -> None:
-    locked = Run.objects.select_for_update().get(pk=run.pk)
+    locked = Run.objects.select_for_update().filter(pk=run.pk).first()
+    if locked is None:  # deleted since, with its stream
+        return
     memory = _memory(locked)
     if locked.epoch != report.epoch or _is_late(locked, report, said_at):
         return

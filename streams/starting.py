@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from fleet import selection, slots
 from fleet.candidates import candidates
 from fleet.models import Vps
+from kit.conflicts import again_on_conflict
 from kit.safe_url import leads_inside
 from streams import commanding, interrupting, lifecycle, progress
 from streams.errors import Refused, WrongState
@@ -149,6 +150,7 @@ def _choose(run: Run, tried: dict[int, str], now: datetime) -> selection.Choice:
     return elsewhere if elsewhere.best else selection.choose(fleet, preferred=preferred, passed_over=tried)
 
 
+@again_on_conflict
 def _take(run: Run, choice: selection.Choice, vps_id: int, now: datetime) -> bool:
     """Under locks of the stream, then the VPS: counted and taken in one breath. False when it just filled up."""
     with transaction.atomic():

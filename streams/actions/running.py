@@ -9,12 +9,14 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.models import User
 from kit.actors import send_after_commit
+from kit.conflicts import again_on_conflict
 from streams import interrupting, lifecycle, rules, snapshot, tasks
 from streams.errors import WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status, Stream
 
 
+@again_on_conflict
 @transaction.atomic
 def start(stream: Stream, actor: User | None) -> Run:
     """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4). After a failure
@@ -34,6 +36,7 @@ def start(stream: Stream, actor: User | None) -> Run:
     return run
 
 
+@again_on_conflict
 @transaction.atomic
 def stop(stream: Stream, actor: User | None) -> None:
     """Wants the stream off air: STOPPING, until its agent says so or the time is up (STR-5)."""
@@ -46,6 +49,7 @@ def stop(stream: Stream, actor: User | None) -> None:
     send_after_commit(tasks.stop_stream, str(current.run.pk), robust=True)
 
 
+@again_on_conflict
 @transaction.atomic
 def force_stop(stream: Stream, actor: User | None, message: str = "") -> None:
     """Ends the stream on paper now. Its agent is told too, and told again while it still holds the run."""
