@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -117,11 +117,6 @@ class Stream(models.Model):
         _("tries to bring it back on air"), default=30, validators=[MaxValueValidator(1000)]
     )
     """In a row (STR-13): 30 take about an hour."""
-    renew_every_h = models.PositiveSmallIntegerField(
-        _("connect anew every so many hours"), null=True, blank=True,
-        validators=[MinValueValidator(1), MaxValueValidator(168)],
-    )  # fmt: skip
-    """Each destination, between two items; None: only before its platform's own limit (EDGE-3)."""
     status = models.CharField(
         _("status"), max_length=12, choices=Status.choices, default=Status.INACTIVE, editable=False, db_index=True
     )
@@ -277,8 +272,6 @@ class StreamDestination(models.Model):
     destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="outputs")
     enabled = models.BooleanField(_("enabled"), default=True)
     created_at = models.DateTimeField(auto_now_add=True)
-    renewed_at = models.DateTimeField(null=True)
-    """When it was last connected anew on purpose."""
 
     class Meta:
         ordering = ["id"]

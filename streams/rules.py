@@ -33,7 +33,6 @@ MOST_DESTINATIONS: Final = 20
 MOST_LIVE_INPUTS: Final = 50
 LONGEST_DESCRIPTION: Final = 5000
 MOST_RESTARTS: Final = 1000
-LONGEST_RENEWAL_H: Final = 168
 
 Place = tuple[str, str]
 """Server and application, and the key: equal for what would tear each other's connection down."""
@@ -89,7 +88,6 @@ def check_stream(spec: StreamSpec, owner: User, *, has_picture: bool = False) ->
         "description": _description_problem(clean.description),
         "order": None if clean.order in Order.values else _("Choose an order."),
         "max_restarts": _number_problem(clean.max_restarts, 0, MOST_RESTARTS),
-        "renew_every_h": _number_problem(clean.renew_every_h, 1, LONGEST_RENEWAL_H),
         "files": _items_problem(clean.items, owner),
         "destinations": _destinations_problem([out.destination_id for out in clean.outputs], owner),
         "slate": _slate_problem(clean.slate, owner, has_picture=has_picture),
@@ -106,8 +104,8 @@ def _title_problem(title: str) -> str | None:
     return _("A title has no control characters.") if has_control(title) else None
 
 
-def _number_problem(number: int | None, least: int, most: int) -> str | None:
-    if number is None or least <= number <= most:
+def _number_problem(number: int, least: int, most: int) -> str | None:
+    if least <= number <= most:
         return None
     return _("Choose a number from %(least)d to %(most)d.") % {"least": least, "most": most}
 

@@ -64,7 +64,6 @@ class StreamSpec:
     order: str = "sequential"
     keep_files_after_stop: bool = False
     max_restarts: int = USUAL_RESTARTS
-    renew_every_h: int | None = None
     items: tuple[ItemSpec, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
     slate: SlateSpec = SlateSpec()

@@ -16,7 +16,7 @@ from media_library.stills import MOST_BYTES
 from streams.actions import spec_of
 from streams.forms.fields import IdsField, ItemsField, StillField, ids, items
 from streams.models import Order, Stream
-from streams.rules import LONGEST_RENEWAL_H, MOST_RESTARTS
+from streams.rules import MOST_RESTARTS
 from streams.spec import USUAL_RESTARTS
 
 MOST_CLIPS: Final = 300
@@ -65,14 +65,6 @@ class StreamForm(forms.Form):
         max_value=MOST_RESTARTS,
         initial=USUAL_RESTARTS,
         help_text=_("In a row, after 30 seconds, 1 minute, then every 2 minutes: 30 take about an hour."),
-        widget=forms.NumberInput(attrs={"class": "form-control", "inputmode": "numeric"}),
-    )
-    renew_every_h = forms.IntegerField(
-        label=_("Connect anew every … hours"),
-        required=False,
-        min_value=1,
-        max_value=LONGEST_RENEWAL_H,
-        help_text=_("Each destination in turn, between two videos. Empty: only before its platform's own limit."),
         widget=forms.NumberInput(attrs={"class": "form-control", "inputmode": "numeric"}),
     )
     outputs = IdsField(
@@ -143,7 +135,6 @@ def typed(data: QueryDict) -> dict[str, Any]:
         "loop": "loop" in data,
         "keep_files_after_stop": "keep_files_after_stop" in data,
         "max_restarts": data.get("max_restarts", str(USUAL_RESTARTS)),
-        "renew_every_h": data.get("renew_every_h", ""),
         "playlist": items(data.getlist("playlist")),
         "outputs": ids(data.getlist("outputs")),
         "enabled": ids(data.getlist("enabled")),
@@ -162,7 +153,6 @@ def stored(stream: Stream) -> dict[str, Any]:
         "loop": spec.loop,
         "keep_files_after_stop": spec.keep_files_after_stop,
         "max_restarts": spec.max_restarts,
-        "renew_every_h": spec.renew_every_h,
         "playlist": list(spec.items),
         "outputs": [output.destination_id for output in spec.outputs],
         "enabled": [output.destination_id for output in spec.outputs if output.enabled],

@@ -376,11 +376,33 @@ def _fields(spec) -> dict:
     return {name: getattr(spec, name) for name in spec.__slots__}
 
 
-def test_the_fleet_converges_whatever_breaks(monkeypatch):
+@pytest.fixture(autouse=True)
+def made_up_wire(monkeypatch):
     monkeypatch.setattr("django.utils.timezone.now", lambda: Fleet.world.clock())
     monkeypatch.setattr("fleet.commands.publish", lambda *args: Fleet.world.publish(*args))
     for module in ("streams.actions.running", "streams.converge"):
         monkeypatch.setattr(f"{module}.send_after_commit", lambda *args, **more: Fleet.world.enqueue(*args, **more))
+
+
+@pytest.mark.parametrize("away_s", [5, 30, 600])
+def test_the_control_plane_is_away_and_nobody_goes_off_air(made_up_wire, away_s):
+    fleet = Fleet()
+    fleet.all_is_well(started=STREAMS)
+    pids = {each.pid for server in fleet.world.servers.values() for each in server.playouts.values()}
+    fleet.world.working = fleet.world.listening = False
+    fleet.world.set_redis(False)
+    fleet.time_goes_on(away_s)
+    fleet.world.set_redis(True)
+    fleet.world.begin_to_listen()
+    fleet.world.working = fleet.world.listening = True
+    fleet.time_goes_on(15)
+    assert fleet.unsettled() == []
+    fleet.time_goes_on(60)
+    assert pids == {each.pid for server in fleet.world.servers.values() for each in server.playouts.values()}
+    assert not Transition.objects.filter(event=Event.INTERRUPTED).exists()
+
+
+def test_the_fleet_converges_whatever_breaks(made_up_wire):
     how = settings(
         max_examples=EXAMPLES,
         stateful_step_count=30,
