@@ -245,6 +245,8 @@ class StopStream:
     stream_id: int
     timestamp: float
     run_id: str | None = None
+    epoch: int | None = None
+    """Up to this one: the same run under a higher epoch goes on. None: under any."""
     request_id: str = ""
 
 
@@ -298,6 +300,10 @@ class StreamStatus:
     vps_id: int
     timestamp: float
     run_id: str
+    epoch: int | None = None
+    """Of the run; None where it is not known."""
+    permanent: bool = False
+    """Of an ERROR: it would end the same way on any server, so it is not worth another try."""
     ffmpeg_pid: int | None = None
     output_url: str | None = None
     """Scheme, host and application of the first destination; never with a key."""

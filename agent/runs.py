@@ -7,7 +7,7 @@ from dataclasses import replace
 from agent import media, report, slates
 from agent.actions import AskToStop, Poke, Spawn
 from agent.protocol import StartStream, StopStream, StreamConfig, UpdateStream
-from agent.state import REPLACED, STOPPED, Order, Run, Verdict
+from agent.state import REPLACED, STOPPED, Ended, Order, Run, Verdict
 from agent.turn import Turn
 from agent.validate import why_not
 
@@ -29,7 +29,7 @@ def _has_ended(turn: Turn, config: StreamConfig) -> bool:
     ended = turn.ended.get(config.run_id)
     if ended is None or config.epoch > ended.epoch:
         return False
-    turn.tell_end(config.id, config.run_id, ended.verdict)
+    turn.tell_end(config.id, config.run_id, ended.epoch, ended.verdict)
     return True
 
 
@@ -59,9 +59,10 @@ def _is_late(order: Order, newest: Order) -> bool:
 
 
 def begin(turn: Turn, order: Order, *, resume: bool = False, restarts: int = 0, failures: int = 0) -> None:
-    reason = why_not(order.config) or _full(turn)
+    bad = why_not(order.config)
+    reason = bad or _full(turn)
     if reason:
-        turn.refuse(order, reason)
+        turn.refuse(order, reason, permanent=bad is not None)
         return
     run = Run(order=order, begun_at=turn.now, restarts=restarts, failures=failures)
     turn.ended.pop(run.run_id, None)
@@ -106,10 +107,10 @@ def _replace(turn: Turn, held: Run, order: Order) -> None:
 
 def stop(turn: Turn, event: StopStream) -> None:
     held = turn.runs.get(event.stream_id)
-    if held is None or event.run_id not in (None, held.run_id):
+    if held is None or not _is_meant(held.order, event):
         _stop_unheld(turn, held, event)
         return
-    if held.successor is not None and event.run_id is None:
+    if held.successor is not None and _is_meant(held.successor, event):
         turn.end_as(held.successor, STOPPED)
         held = turn.put(replace(held, successor=None))
     if held.stopping_since is None:
@@ -117,13 +118,24 @@ def stop(turn: Turn, event: StopStream) -> None:
     stop_run(turn, held, STOPPED)
 
 
+def _is_meant(order: Order, event: StopStream) -> bool:
+    """A stop that was said of an epoch comes too late for the next one: the run has moved here again since."""
+    if event.run_id is None:
+        return True
+    return order.config.run_id == event.run_id and (event.epoch is None or order.config.epoch <= event.epoch)
+
+
 def _stop_unheld(turn: Turn, held: Run | None, event: StopStream) -> None:
     successor = held.successor if held else None
-    if held and successor and successor.config.run_id == event.run_id:
+    if held and successor and _is_meant(successor, event):
         turn.put(replace(held, successor=None))
         turn.end_as(successor, STOPPED)
-    else:
-        turn.tell_end(event.stream_id, event.run_id or "", STOPPED)
+        return
+    ended = turn.ended.get(event.run_id or "")
+    if event.run_id and event.epoch is not None and (ended is None or ended.epoch < event.epoch):
+        # Its start may be behind it on the way: that comes too late then.
+        turn.ended[event.run_id] = Ended(stream_id=event.stream_id, epoch=event.epoch, verdict=STOPPED)
+    turn.tell_end(event.stream_id, event.run_id or "", event.epoch, STOPPED)
 
 
 def spawn(turn: Turn, run: Run, *, resume: bool) -> None:
@@ -162,4 +174,5 @@ def fail_if_hopeless(turn: Turn, stream_id: int) -> None:
     reasons = [report.failure(run, turn.media, item) for item in run.config.video_files]
     if reasons and all(reasons):
         words = "none of the files can be played" if len(reasons) > 1 else "the file cannot be played"
-        stop_run(turn, run, Verdict(status="ERROR", message=f"{words}: {reasons[0]}"))
+        for_good = not any(turn.media[key].retry_at for key in run.files if key in turn.media)
+        stop_run(turn, run, Verdict(status="ERROR", message=f"{words}: {reasons[0]}", permanent=for_good))

@@ -116,6 +116,8 @@ class Verdict:
 
     status: str
     message: str
+    permanent: bool = False
+    """It would end the same way on any server."""
 
 
 STOPPED: Final = Verdict(status="STOPPED", message="stopped")

@@ -94,18 +94,18 @@ class Turn:
             )
         )
 
-    def refuse(self, order: Order, reason: str) -> None:
+    def refuse(self, order: Order, reason: str, *, permanent: bool) -> None:
         """A run that never begins: said as an error, and remembered as ended."""
         self.note("warning", f"start refused: {reason}", Run(order=order, begun_at=self.now))
-        self.end_as(order, Verdict(status="ERROR", message=reason))
+        self.end_as(order, Verdict(status="ERROR", message=reason, permanent=permanent))
 
     def end_as(self, order: Order, verdict: Verdict) -> None:
         config = order.config
         self.ended.pop(config.run_id, None)
         self.ended[config.run_id] = Ended(stream_id=config.id, epoch=config.epoch, verdict=verdict)
-        self.tell_end(config.id, config.run_id, verdict)
+        self.tell_end(config.id, config.run_id, config.epoch, verdict)
 
-    def tell_end(self, stream_id: int, run_id: str, verdict: Verdict) -> None:
+    def tell_end(self, stream_id: int, run_id: str, epoch: int | None, verdict: Verdict) -> None:
         message = StreamStatus(
             stream_id=stream_id,
             status=verdict.status,
@@ -113,6 +113,8 @@ class Turn:
             vps_id=self.before.vps_id,
             timestamp=self.now,
             run_id=run_id,
+            epoch=epoch,
+            permanent=verdict.permanent,
         )
         self.do(Report(message))
 
@@ -126,6 +128,7 @@ class Turn:
                     vps_id=self.before.vps_id,
                     timestamp=self.now,
                     run_id=run.run_id,
+                    epoch=run.config.epoch,
                     ffmpeg_pid=run.pid,
                     output_url=report.output_url(run.config),
                     run=report.run_report(run, self.media),

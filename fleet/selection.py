@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 GOOD_LATENCY_MS: Final = 50.0
 BAD_LATENCY_MS: Final = 500.0
 UNKNOWN_LATENCY_SCORE: Final = 0.5
+NOBODY: Final[Mapping[int, str]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +76,12 @@ class Choice:
 
 
 def choose(
-    candidates: Iterable[Candidate], *, preferred: int | None = None, passed_over: Collection[int] = ()
+    candidates: Iterable[Candidate], *, preferred: int | None = None, passed_over: Mapping[int, str] = NOBODY
 ) -> Choice:
-    """The best eligible candidate; the preferred one when it is eligible. `passed_over` have just been tried."""
+    """The best eligible candidate; the preferred one when it is eligible. `passed_over`: who is not asked, and why."""
     able, unable = [], []
     for candidate in candidates:
-        why = "just filled up" if candidate.vps_id in passed_over else why_not(candidate)
+        why = why_not(candidate) or passed_over.get(candidate.vps_id)
         if why is None:
             able.append(score(candidate))
         else:

@@ -20,7 +20,7 @@ def lock_with_room(vps_id: int, now: datetime) -> bool:
     """
     if not connection.in_atomic_block:
         raise OutsideTransactionError("lock_with_room needs the transaction that takes the slot")
-    vps = Vps.objects.select_for_update().filter(pk=vps_id).first()
+    vps = Vps.objects.select_for_update(no_key=True).filter(pk=vps_id).first()
     if vps is None or vps.state is not VpsStatus.ACTIVE or vps.unhealthy:
         return False
     if not vps.accepting or not vps.is_reachable(now):

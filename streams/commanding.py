@@ -13,9 +13,11 @@ import media_library.models
 from agent.protocol import PushUrl, StartStream, StopStream, StreamConfig, UpdateStream, VideoFile
 from fleet import commands
 from kit.actors import after_commit
+from kit.conflicts import again_on_conflict
 from media_library.actions import download_url
-from streams import pictures, slates
-from streams.models import PlaylistItem, Run, Stream, StreamDestination
+from streams import lifecycle, pictures, slates
+from streams.errors import WrongState
+from streams.models import Order, PlaylistItem, Run, Status, Stream, StreamDestination
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +29,7 @@ def config_of(run: Run) -> StreamConfig:
         id=stream.pk,
         run_id=str(run.pk),
         epoch=run.epoch,
-        video_files=tuple(_item(item) for item in stream.items.select_related("file", "live").order_by("position")),
+        video_files=tuple(_item(item) for item in _items(run)),
         push_urls=tuple(_push_url(output) for output in _outputs(stream)),
         loop=stream.loop,
         order=stream.order,
@@ -36,6 +38,16 @@ def config_of(run: Run) -> StreamConfig:
         slate=slates.slate_file(stream),
         request_id=_request_id(),
     )
+
+
+def _items(run: Run) -> list[PlaylistItem]:
+    """In their order, but beginning with the item the run is to begin with. What lies before that has been played: it
+    comes again behind the others if the list starts over, and not at all if it does not."""
+    items = list(run.stream.items.select_related("file", "live").order_by("position"))
+    places = [place for place, item in enumerate(items) if item.pk == run.first_item_id]
+    if not places or run.stream.order == Order.RANDOM:
+        return items
+    return items[places[0] :] + (items[: places[0]] if run.stream.loop else [])
 
 
 def _outputs(stream: Stream) -> list[StreamDestination]:
@@ -88,13 +100,18 @@ def _request_id() -> str:
 # ------------------------------------------------------------------------------------------------ commands
 
 
+@again_on_conflict
 def send_start(run: Run, now: datetime) -> int:
-    """START_STREAM to the run's VPS. What was commanded is written first, so that a heartbeat finds it so."""
+    """START_STREAM to the run's VPS. What was commanded is written first, so that a heartbeat finds it so.
+
+    Raises `WrongState` when the run has moved or is not wanted any more since it was read.
+    """
     with transaction.atomic():
         # Read again under the lock: an edit that was committed since must be in the command.
-        run.stream = Stream.objects.select_for_update().get(pk=run.stream_id)
+        lifecycle.lock(run.stream_id)
+        _require_there(run)
         config = config_of(run)
-        Run.objects.filter(pk=run.pk).update(commanded_at=now, fingerprint=config.fingerprint)
+        Run.objects.filter(pk=run.pk).update(commanded_at=now, retry_at=None, fingerprint=config.fingerprint)
     return commands.publish(_vps_id(run), StartStream(config=config, timestamp=now.timestamp()))
 
 
@@ -103,9 +120,24 @@ def send_update(run: Run, now: datetime) -> int:
     return commands.publish(_vps_id(run), UpdateStream(config=config, timestamp=now.timestamp()))
 
 
-def send_stop(vps_id: int, stream_id: int, run_id: str, now: datetime) -> int:
-    stop = StopStream(stream_id=stream_id, run_id=run_id, timestamp=now.timestamp(), request_id=_request_id())
+def send_stop(vps_id: int, stream_id: int, run_id: str, epoch: int, now: datetime) -> int:
+    """The run under this epoch or an older one. Under a newer one it has come back there since, and goes on."""
+    stop = StopStream(
+        stream_id=stream_id, run_id=run_id, epoch=epoch, timestamp=now.timestamp(), request_id=_request_id()
+    )
     return commands.publish(vps_id, stop)
+
+
+def _require_there(run: Run) -> None:
+    """Puts its stream as it is now in place of the one it was read with."""
+    stream = Stream.objects.filter(pk=run.stream_id).first()
+    if stream is None:
+        raise WrongState("the stream is not there any more")
+    run.stream = stream
+    is_wanted = run.stream.run_id == run.pk and run.stream.state in (Status.STARTING, Status.STREAMING)
+    there = Run.objects.filter(pk=run.pk, vps_id=_vps_id(run), epoch=run.epoch)
+    if not (is_wanted and there.exists()):
+        raise WrongState("the run is not there any more")
 
 
 def update_after_commit(stream: Stream) -> None:
@@ -114,7 +146,7 @@ def update_after_commit(stream: Stream) -> None:
     The fingerprint is in the transaction, so a lost command is sent again when a heartbeat carries the old one.
     The lock makes a start in flight either read the change or be followed by it.
     """
-    Stream.objects.select_for_update().get(pk=stream.pk)
+    lifecycle.lock(stream.pk)
     run = Run.objects.select_related("stream").get(pk=stream.run_id) if stream.run_id else None
     if run is None or run.commanded_at is None:
         return

@@ -9,20 +9,25 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DataError, IntegrityError
+from django.utils.translation import gettext as _
 
 from agent.protocol import Heartbeat, Pong, RunReport, StreamProgress, StreamStatus, UpMessage
 from fleet import heartbeats
 from kit.logs import mask
-from streams import converge, lifecycle, progress, reports
+from streams import converge, interrupting, lifecycle, progress, reports
 from streams.errors import WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status
+from streams.restart import Cause
 from streams.samples import Sampler
 
 log = structlog.get_logger(__name__)
 WRITE_EVERY: Final = timedelta(seconds=1)
 LOG_LINES: Final = 200
+FINISHED: Final = "finished"
+"""What an agent says of a list that came to its end (docs/protocol.md)."""
 
 
 class Inbox:
@@ -43,9 +48,12 @@ class Inbox:
         return pokes
 
     def _apply_or_count(self, message: UpMessage, now: datetime) -> None:
-        """What the database cannot hold (a NUL, a number out of range) must not stop the messages behind it."""
+        """What the database cannot hold (a NUL, a number out of range), and what is about something that is deleted in
+        this moment, must not stop the messages behind it."""
         try:
             self._apply(message, now)
+        except ObjectDoesNotExist:
+            self.counts["late"] += 1
         except (DataError, IntegrityError, ValueError) as error:
             self.counts["unstorable"] += 1
             log.warning("inbox.unstorable", vps=message.vps_id, error=type(error).__name__)
@@ -74,7 +82,7 @@ class Inbox:
         return run
 
     def _status(self, message: StreamStatus, now: datetime) -> None:
-        epoch = message.run.epoch if message.run else None
+        epoch = message.run.epoch if message.run else message.epoch
         run = self._current(message.run_id, message.stream_id, message.vps_id, epoch)
         if run is None:
             return
@@ -83,21 +91,28 @@ class Inbox:
         if message.log_tail:
             lines = [mask(line)[:500] for line in message.log_tail[-LOG_LINES:]]
             Run.objects.filter(pk=run.pk).update(log_tail=lines)
-        event = {"STREAMING": Event.LIVE, "STOPPED": Event.STOPPED, "ERROR": Event.FAILED}[message.status]
-        if event is Event.LIVE:
+        if message.status == "STREAMING":
             self._live(run, now)
         else:
-            self._fire(run, event, mask(message.message), now)
+            self._ended(run, message, now)
 
     def _live(self, run: Run, now: datetime) -> None:
-        if run.stream.state is Status.STARTING and self._fire(run, Event.LIVE, "", now):
-            Run.objects.filter(pk=run.pk, on_air_at__isnull=True).update(on_air_at=now)
+        if run.stream.state is Status.STARTING and not interrupting.on_air(run, now):
+            self.counts["late"] += 1
+
+    def _ended(self, run: Run, message: StreamStatus, now: datetime) -> None:
+        """As it was wanted, because the list came to its end, or otherwise: then it goes on elsewhere."""
+        words = mask(message.message)
+        if run.stream.state in interrupting.INTERRUPTIBLE and message.message != FINISHED:
+            done = interrupting.interrupt(run, _cause(message), _unasked(message, words), now)
+        else:
+            done = self._fire(run, Event.STOPPED if message.status == "STOPPED" else Event.FAILED, words, now)
+        self.counts["late"] += not done
 
     def _fire(self, run: Run, event: Event, message: str, now: datetime) -> bool:
         try:
-            lifecycle.fire(run.stream_id, event, run_id=run.pk, message=message, now=now)
+            lifecycle.fire(run.stream_id, event, run_id=run.pk, epoch=run.epoch, message=message, now=now)
         except WrongState:
-            self.counts["late"] += 1
             return False
         return True
 
@@ -128,8 +143,8 @@ class Inbox:
         changed = self._has_changed(report)
         if not changed and self._was_just_written(report, now):
             return
-        self._written[report.run_id] = (now, visible(report))
         reports.write(run, report, said_at, now)
+        self._written[report.run_id] = (now, visible(report))
         if run.stream.run_id == run.pk:
             progress.poke(run.stream_id, run.stream.owner_id, urgent=changed)
 
@@ -146,11 +161,22 @@ class Inbox:
         self._written = {run_id: row for run_id, row in self._written.items() if row[0] >= before}
 
 
+def _cause(message: StreamStatus) -> Cause:
+    """A VPS that lets go of what it holds is as good as gone."""
+    if message.status == "STOPPED":
+        return Cause.LOST
+    return Cause.HOPELESS if message.permanent else Cause.GAVE_UP
+
+
+def _unasked(message: StreamStatus, words: str) -> str:
+    return words if message.status == "ERROR" else _("its server let go of it")
+
+
 def visible(report: RunReport) -> tuple[Any, ...]:
     """What people look at, apart from counters that always move."""
     states = tuple((each.id, each.state, each.reason) for each in report.destinations)
     source = (report.item_id, report.slate, report.paused, report.input, report.next_item_ids)
-    return (report.phase, source, report.skipped, report.restarts, states)
+    return (report.epoch, report.phase, source, report.skipped, report.restarts, states)
 
 
 def newest_heartbeats(messages: Iterable[UpMessage]) -> list[UpMessage]:

@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from kit.conflicts import again_on_conflict
 from streams import progress
 from streams.errors import WrongState
 from streams.models import EndReason, Run, Status, Stream, Transition
@@ -38,8 +39,10 @@ class Event(StrEnum):
     """Somebody wants it off air."""
     STOPPED = "stopped"
     """The agent ended it: because we asked, or because the playlist did."""
+    INTERRUPTED = "interrupted"
+    """Its VPS is gone or gave up: it is to be started again, elsewhere if it can be (STR-13)."""
     FAILED = "failed"
-    """It cannot go on: no VPS, a command nobody took, an agent that gave up."""
+    """It cannot go on: no VPS, a command nobody took, something only its owner can put right, too many tries."""
     FORCED = "forced"
     """An operator ends it on paper, whatever the agent says."""
     TIMED_OUT = "timed_out"
@@ -55,6 +58,8 @@ TRANSITIONS: Final[dict[tuple[Status, Event], Status]] = {
     (STARTING, Event.STOP): STOPPING,
     (STREAMING, Event.STOP): STOPPING,
     (ERROR, Event.STOP): STOPPING,
+    (STARTING, Event.INTERRUPTED): STARTING,
+    (STREAMING, Event.INTERRUPTED): STARTING,
     (STARTING, Event.STOPPED): INACTIVE,
     (STREAMING, Event.STOPPED): INACTIVE,
     (STOPPING, Event.STOPPED): INACTIVE,
@@ -109,11 +114,13 @@ def require(status: Status, event: Event) -> Status:
     return new
 
 
+@again_on_conflict
 def fire(
     stream_id: int,
     event: Event,
     *,
     run_id: uuid.UUID,
+    epoch: int | None = None,
     actor: User | None = None,
     message: str = "",
     reason: str = "",
@@ -121,10 +128,13 @@ def fire(
 ) -> Transition:
     """Does one transition, or raises `WrongState` and has changed nothing.
 
-    START makes `run_id` (an existing row) the current run; every other event holds only while it is. `reason`
-    (an `EndReason`) overrides the table's where the run ends by it. Browsers are told after the commit.
+    START makes `run_id` (an existing row) the current run; every other event holds only while it is, and with `epoch`
+    only while the run is under that one. `reason` (an `EndReason`) overrides the table's where the run ends by it.
+    Browsers are told after the commit.
     """
     with transaction.atomic():
+        lock(stream_id)
+        _require_epoch(run_id, epoch)
         change = _change(stream_id, event, run_id, message, reason, now or timezone.now())
         _write(change)
         if change.new.is_resting:
@@ -133,6 +143,18 @@ def fire(
         progress.poke(change.stream_id, change.owner_id)
     log.info("stream.transition", stream=stream_id, run=str(run_id), event_name=event, new=change.new)
     return transition
+
+
+def lock(stream_id: int) -> None:
+    """Whoever changes a stream, or what its run holds, holds its row until the commit. Rows that only point to it may
+    still be written meanwhile (NO KEY), so that nobody who locks a run and writes its events waits for us."""
+    Stream.objects.select_for_update(no_key=True).filter(pk=stream_id).first()
+
+
+def _require_epoch(run_id: uuid.UUID, epoch: int | None) -> None:
+    """Read behind the lock: epochs change only there."""
+    if epoch is not None and not Run.objects.filter(pk=run_id, epoch=epoch).exists():
+        raise WrongState(_("Something else just changed this stream. Look again, then try again."))
 
 
 def _change(stream_id: int, event: Event, run_id: uuid.UUID, message: str, reason: str, now: datetime) -> _Change:

@@ -19,6 +19,7 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from agent.protocol import UP_PATTERNS, DestinationTested, ProtocolError, Steered, UpMessage, decode_up
 from fleet import answers, pinging
@@ -29,7 +30,13 @@ from streams.converge import Sweep
 from streams.inbox import Inbox
 
 log = structlog.get_logger(__name__)
-SWEEP_S: Final = 5.0
+SWEEP_S: Final = 2.0
+BEHIND_S: Final = 5.0
+"""Messages wait so long to be applied: what we know of the fleet is old, and silence is ours."""
+ASK_AFTER_S: Final = 5
+DEAD_AFTER_S: Final = 10
+"""Of silence, which is unusual where agents are: a connection that does not answer either is dead, though nobody closed
+it."""
 PING_S: Final = 30.0
 BATCH: Final = 500
 QUEUE: Final = 20_000
@@ -49,6 +56,7 @@ class Listener:
         self._followed = metrics.Followed(metrics.LISTENER_MESSAGES)
         self._in_hand: set[asyncio.Task[None]] = set()
         self._sweep = Sweep()
+        self._caught_up_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ends when `stop` is set (the batch in hand is finished), or when Redis goes and it may not reconnect."""
@@ -94,15 +102,23 @@ class Listener:
         client = redis.asyncio.Redis.from_url(self._url, health_check_interval=10, socket_connect_timeout=5)
         async with client, client.pubsub() as pubsub:
             await pubsub.psubscribe(*UP_PATTERNS)
+            silent_s = 0
             while True:
                 message = await pubsub.get_message(timeout=1.0)
-                if message is None:
-                    continue
-                if message["type"] == "psubscribe":
-                    self._sweep.listening_since = timezone.now()
-                    self.subscribed.set()
-                elif message["type"] == "pmessage":
-                    await self._take(message)
+                silent_s = 0 if message else silent_s + 1
+                if message:
+                    await self._hear(message)
+                elif silent_s == ASK_AFTER_S:
+                    await pubsub.ping()
+                elif silent_s >= DEAD_AFTER_S:
+                    raise RedisTimeoutError("Redis does not answer")
+
+    async def _hear(self, message: dict[str, Any]) -> None:
+        if message["type"] == "psubscribe":
+            self._sweep.listening_since = timezone.now()
+            self.subscribed.set()
+        elif message["type"] == "pmessage":
+            await self._take(message)
 
     async def _take(self, raw: dict[str, Any]) -> None:
         message = self._decoded(raw)
@@ -131,6 +147,8 @@ class Listener:
 
     async def _work(self) -> None:
         while True:
+            if self._queue.empty():
+                self._caught_up_at = asyncio.get_running_loop().time()
             batch = [await self._queue.get()]
             while not self._queue.empty() and len(batch) < BATCH:
                 batch.append(self._queue.get_nowait())
@@ -170,6 +188,8 @@ class Listener:
             await asyncio.sleep(seconds)
 
     async def _keep_time(self) -> None:
+        if not self._queue.empty() and asyncio.get_running_loop().time() - self._caught_up_at > BEHIND_S:
+            self._sweep.heard_nothing(timezone.now())
         await self._tell(await database_sync_to_async(self._sweep_now)(timezone.now()))
 
     def _sweep_now(self, now: datetime) -> progress.Pokes:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -112,6 +113,10 @@ class Stream(models.Model):
         VideoFile, verbose_name=_("clip"), null=True, blank=True, on_delete=models.PROTECT, related_name="slate_of"
     )
     """Plays whenever nothing else can; None: the picture, or the slate that is made by itself (EDGE-5)."""
+    max_restarts = models.PositiveSmallIntegerField(
+        _("tries to bring it back on air"), default=30, validators=[MaxValueValidator(1000)]
+    )
+    """In a row (STR-13): 30 take about an hour."""
     status = models.CharField(
         _("status"), max_length=12, choices=Status.choices, default=Status.INACTIVE, editable=False, db_index=True
     )
@@ -303,9 +308,21 @@ class Run(models.Model):
     """Goes up when the run moves to another VPS: an agent with an older one stops pushing."""
     requested_at = models.DateTimeField(auto_now_add=True)
     commanded_at = models.DateTimeField(null=True)
+    tries = models.PositiveIntegerField(default=0)
+    """How often it was interrupted since it was last on air for long (`streams.restart`)."""
+    retry_at = models.DateTimeField(null=True)
+    """Interrupted: when it is to be started again. None once that has been commanded."""
+    left_vps = models.ForeignKey(Vps, null=True, on_delete=models.SET_NULL, related_name="+")
+    """Where it was interrupted last: it is put elsewhere if it can be."""
+    interruption = models.CharField(max_length=500, blank=True)
+    """Why, in words, until it is on air again."""
+    first_item_id = models.PositiveBigIntegerField(null=True)
+    """The playlist item it begins with: the one it was interrupted at."""
     fingerprint = models.CharField(max_length=16, blank=True)
     """Of the configuration last commanded: an agent that reports another has missed a change."""
     on_air_at = models.DateTimeField(null=True)
+    live_since = models.DateTimeField(null=True)
+    """On air since then without an interruption; None while it is not."""
     ended_at = models.DateTimeField(null=True)
     slot_released_at = models.DateTimeField(null=True)
     end_reason = models.CharField(max_length=12, choices=EndReason.choices, blank=True)

@@ -36,10 +36,11 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """`run_id` as the agent wrote it: it may be none of ours."""
+    """`run_id` and `epoch` as the agent wrote them: they may be none of ours."""
 
     stream_id: int
     run_id: str
+    epoch: int
 
 
 Order = Start | Update | Stop
@@ -64,7 +65,7 @@ def plan(wanted: Iterable[Wanted], held: Iterable[RunReport], now: float) -> lis
 
 
 def _stop(report: RunReport) -> list[Order]:
-    return [] if report.phase == "stopping" else [Stop(report.stream_id, report.run_id)]
+    return [] if report.phase == "stopping" else [Stop(report.stream_id, report.run_id, report.epoch)]
 
 
 def _differs(want: Wanted, report: RunReport) -> bool:

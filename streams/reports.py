@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from agent.protocol import RunReport
+from kit.conflicts import again_on_conflict
 from streams import happenings
 from streams.happenings import Happening, Memory
 from streams.models import PlaylistItem, Run, RunEvent, StreamDestination
@@ -27,22 +28,25 @@ OLDER_S: Final = 60.0
 def write(run: Run, report: RunReport, said_at: float, now: datetime) -> None:
     """`run` as it was found for this message; `said_at`: when it left the agent, by its clock."""
     memory = _memory(run)
-    if _is_late(memory, said_at):
+    if _is_late(run, report, said_at):
         return
     told, left = _tell(run, memory, report, said_at, now)
     if told:
         _write_locked(run, report, said_at, now)
         return
     # Another listener that wrote since has heard what we heard.
-    unmoved = Run.objects.filter(pk=run.pk, reported_at=run.reported_at)
+    unmoved = Run.objects.filter(pk=run.pk, epoch=report.epoch, reported_at=run.reported_at)
     unmoved.update(**_columns(report, left, now))
 
 
+@again_on_conflict
 @transaction.atomic
 def _write_locked(run: Run, report: RunReport, said_at: float, now: datetime) -> None:
-    locked = Run.objects.select_for_update().get(pk=run.pk)
+    locked = Run.objects.select_for_update().filter(pk=run.pk).first()
+    if locked is None:  # deleted since, with its stream
+        return
     memory = _memory(locked)
-    if _is_late(memory, said_at):
+    if locked.epoch != report.epoch or _is_late(locked, report, said_at):
         return
     told, left = _tell(locked, memory, report, said_at, now)
     RunEvent.objects.bulk_create(_rows(locked, told, now))
@@ -72,8 +76,11 @@ def _memory(run: Run) -> Memory:
     return dict((run.report or {}).get("memory") or {})
 
 
-def _is_late(memory: Memory, said_at: float) -> bool:
-    newest: float = memory.get("said_at", said_at)
+def _is_late(run: Run, report: RunReport, said_at: float) -> bool:
+    """By one clock only: under another epoch it was another VPS's."""
+    if (run.report or {}).get("epoch") != report.epoch:
+        return False
+    newest: float = _memory(run).get("said_at", said_at)
     return 0 < newest - said_at < OLDER_S
 
 

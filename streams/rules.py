@@ -32,6 +32,7 @@ from streams.spec import DestinationSpec, ItemSpec, LiveInputSpec, SlateSpec, St
 MOST_DESTINATIONS: Final = 20
 MOST_LIVE_INPUTS: Final = 50
 LONGEST_DESCRIPTION: Final = 5000
+MOST_RESTARTS: Final = 1000
 
 Place = tuple[str, str]
 """Server and application, and the key: equal for what would tear each other's connection down."""
@@ -86,6 +87,7 @@ def check_stream(spec: StreamSpec, owner: User, *, has_picture: bool = False) ->
         "title": _title_problem(clean.title),
         "description": _description_problem(clean.description),
         "order": None if clean.order in Order.values else _("Choose an order."),
+        "max_restarts": _number_problem(clean.max_restarts, 0, MOST_RESTARTS),
         "files": _items_problem(clean.items, owner),
         "destinations": _destinations_problem([out.destination_id for out in clean.outputs], owner),
         "slate": _slate_problem(clean.slate, owner, has_picture=has_picture),
@@ -100,6 +102,12 @@ def _title_problem(title: str) -> str | None:
     if len(title) > 255:
         return _("A title has at most 255 characters.")
     return _("A title has no control characters.") if has_control(title) else None
+
+
+def _number_problem(number: int, least: int, most: int) -> str | None:
+    if least <= number <= most:
+        return None
+    return _("Choose a number from %(least)d to %(most)d.") % {"least": least, "most": most}
 
 
 def _description_problem(description: str) -> str | None:

@@ -13,6 +13,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Prefetch, prefetch_related_objects
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from streams import airing, timeline
@@ -169,13 +171,16 @@ def is_held_after_end(run: Run | None, now: datetime) -> bool:
 
 def _live_report(stream: Stream) -> dict[str, Any]:
     """The agent's word, while it is about now."""
-    if stream.state.is_resting or stream.run is None:
+    run = stream.run
+    if stream.state.is_resting or run is None or run.report is None:
         return {}
-    return stream.run.report or {}
+    return run.report if run.report.get("epoch", run.epoch) == run.epoch else {}
 
 
 def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: bool) -> str:
     state = stream.state
+    if state is Status.STARTING and stream.run is not None and stream.run.interruption:
+        return _interrupted(stream.run)
     if state is Status.STREAMING and not stale and _live_report(stream).get("phase") == "backing_off":
         return _("Interrupted: the player ended by itself and is started again")
     if state is Status.STREAMING:
@@ -186,6 +191,14 @@ def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: 
         Status.STOPPING: _("Stopping"),
         Status.ERROR: stream.failure_reason or _("Failed"),
     }[state]
+
+
+def _interrupted(run: Run) -> str:
+    words = {"why": run.interruption, "time": ""}
+    if run.vps_id is not None or run.retry_at is None:
+        return _("Interrupted: %(why)s. It is being put on air again") % words
+    words["time"] = date_format(timezone.localtime(run.retry_at), "H:i:s")
+    return _("Interrupted: %(why)s. Trying again at %(time)s, on another server if one is free") % words
 
 
 def _on_air_headline(destinations: tuple[DestinationView, ...], stale: bool, report: airing.Report) -> str:

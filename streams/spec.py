@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from media_library.stills import Still
 
 ItemKind = Literal["file", "live"]
 SlateKind = Literal["made", "clip", "picture"]
 _LIVE = "live-"
+USUAL_RESTARTS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class StreamSpec:
     loop: bool = True
     order: str = "sequential"
     keep_files_after_stop: bool = False
+    max_restarts: int = USUAL_RESTARTS
     items: tuple[ItemSpec, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
     slate: SlateSpec = SlateSpec()

@@ -20,29 +20,43 @@ from django.utils.translation import gettext as _
 from fleet import selection, slots
 from fleet.candidates import candidates
 from fleet.models import Vps
+from kit.conflicts import again_on_conflict
 from kit.safe_url import leads_inside
-from streams import commanding, lifecycle, progress
+from streams import commanding, interrupting, lifecycle, progress
 from streams.errors import Refused, WrongState
-from streams.lifecycle import Event
 from streams.models import EndReason, LiveInput, Progress, Run, Status, Stream
+from streams.restart import Cause
 
 log = structlog.get_logger(__name__)
 PAUSES_S: Final = (1.0, 2.0, 4.0)
 """Between tries to deliver a command."""
+QUICK_PAUSES_S: Final = (1.0,)
+"""The same where viewers wait, and another VPS may take it."""
 
 
 class CannotStart(Refused):
-    """The start is over; `reason` is how the run ends."""
+    """Not as things are; `reason` is how the run ends, if nothing is tried after `cause`."""
 
+    cause = Cause.HOPELESS
     reason = EndReason.FAILED
 
 
 class NoVps(CannotStart):
+    cause = Cause.NOT_PLACED
     reason = EndReason.NO_VPS
 
 
+class TakesNothing(CannotStart):
+    cause = Cause.DEAF
+
+
+class NobodyToTell(CannotStart):
+    cause = Cause.NOT_PLACED
+
+
 def put_on_air(run_id: uuid.UUID, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Chooses a VPS, holds a slot there, delivers START_STREAM. Refused: the stream is ERROR with the words."""
+    """Chooses a VPS, holds a slot there, delivers START_STREAM. Refused: the stream is ERROR with the words, or waits
+    for the next try."""
     run = _starting(run_id)
     if run is None:
         return
@@ -51,23 +65,26 @@ def put_on_air(run_id: uuid.UUID, sleep: Callable[[float], None] = time.sleep) -
         _refuse_private_places(run)
         vps = _hold_slot(run_id)
         if vps is not None:
-            _deliver(run_id, vps, sleep)
+            _deliver(run, vps, sleep)
     except CannotStart as refusal:
-        _fail(run, refusal.message, refusal.reason)
+        _refuse(run, refusal)
 
 
 def give_up(run_id: uuid.UUID) -> None:
     """The last try of the actor raised: a bug or a database away, and nobody will come back to this run."""
     run = _starting(run_id)
     if run is not None and run.commanded_at is None:
-        _fail(run, _("The start failed inside EZStream. Try again; if it fails again, tell the operator."), "")
+        words = _("The start failed inside EZStream. Try again; if it fails again, tell the operator.")
+        interrupting.interrupt(run, Cause.STUCK, words, timezone.now(), reason=EndReason.FAILED)
 
 
 def _starting(run_id: uuid.UUID) -> Run | None:
-    """The run, while it is still the current one of a stream that is starting."""
+    """The run, while it is still the current one of a stream that is starting, and not to wait for its next try."""
     wanted = Run.objects.select_related("stream", "vps").filter(pk=run_id, stream__status=Status.STARTING)
     run = wanted.first()
-    return run if run is not None and run.stream.run_id == run.pk else None
+    if run is None or run.stream.run_id != run.pk:
+        return None
+    return None if run.retry_at is not None and run.retry_at > timezone.now() else run
 
 
 def _begin(run: Run) -> None:
@@ -80,10 +97,9 @@ def _say(run: Run, stage: str, percent: int, message: str) -> None:
     progress.record(run.stream_id, run.stream.owner_id, run.pk, stage, percent, message)
 
 
-def _fail(run: Run, message: str, reason: str) -> None:
-    try:
-        lifecycle.fire(run.stream_id, Event.FAILED, run_id=run.pk, message=message, reason=reason)
-    except WrongState:
+def _refuse(run: Run, refusal: CannotStart) -> None:
+    now = timezone.now()
+    if not interrupting.interrupt(run, refusal.cause, refusal.message, now, reason=refusal.reason):
         log.info("stream.start_overtaken", stream=run.stream_id, run=str(run.pk))
 
 
@@ -109,7 +125,7 @@ def _places(stream: Stream) -> Iterator[tuple[str, str]]:
 
 def _hold_slot(run_id: uuid.UUID) -> Vps | None:
     """The VPS whose slot this run holds, chosen now if it holds none. None: the start was overtaken."""
-    tried: set[int] = set()
+    tried: dict[int, str] = {}
     while True:
         run = _starting(run_id)
         if run is None:
@@ -117,48 +133,65 @@ def _hold_slot(run_id: uuid.UUID) -> Vps | None:
         if run.vps is not None:
             return run.vps
         now = timezone.now()
-        choice = selection.choose(candidates(now), preferred=run.stream.preferred_vps_id, passed_over=tried)
+        choice = _choose(run, tried, now)
         log.info("stream.vps_choice", stream=run.stream_id, run=str(run_id), choice=choice.explain())
         if choice.best is None:
             raise NoVps(_("No VPS is free: %(why)s") % {"why": choice.why_none()})
         if _take(run, choice, choice.best.vps_id, now):
             continue
-        tried.add(choice.best.vps_id)
+        tried[choice.best.vps_id] = "just filled up"
 
 
+def _choose(run: Run, tried: dict[int, str], now: datetime) -> selection.Choice:
+    """Where it was interrupted last comes last, if it is heard of at all."""
+    fleet, preferred = candidates(now), run.stream.preferred_vps_id
+    left = {run.left_vps_id: "it was interrupted there"} if run.left_vps_id else {}
+    elsewhere = selection.choose(fleet, preferred=preferred, passed_over=left | tried)
+    return elsewhere if elsewhere.best else selection.choose(fleet, preferred=preferred, passed_over=tried)
+
+
+@again_on_conflict
 def _take(run: Run, choice: selection.Choice, vps_id: int, now: datetime) -> bool:
     """Under locks of the stream, then the VPS: counted and taken in one breath. False when it just filled up."""
     with transaction.atomic():
-        stream = Stream.objects.select_for_update().get(pk=run.stream_id)
+        lifecycle.lock(run.stream_id)
+        stream = Stream.objects.get(pk=run.stream_id)
         if stream.state is not Status.STARTING or stream.run_id != run.pk:
             return True
         if not slots.lock_with_room(vps_id, now):
             return False
-        Run.objects.filter(pk=run.pk, vps__isnull=True).update(vps_id=vps_id, choice=choice.as_json())
+        unplaced = Run.objects.filter(pk=run.pk, vps__isnull=True, epoch=run.epoch)
+        unplaced.update(vps_id=vps_id, choice=choice.as_json())
     return True
 
 
 # ------------------------------------------------------------------------------------------------ the command
 
 
-def _deliver(run_id: uuid.UUID, vps: Vps, sleep: Callable[[float], None]) -> None:
-    for pause in (*PAUSES_S, None):
-        run = _starting(run_id)
-        if run is None or _send(run):
+def _deliver(run: Run, vps: Vps, sleep: Callable[[float], None]) -> None:
+    for pause in (*(QUICK_PAUSES_S if run.tries else PAUSES_S), None):
+        as_now = _starting(run.pk)
+        if as_now is None or (as_now.vps_id, as_now.epoch) != (vps.pk, run.epoch):
             return
-        if pause is not None:
-            sleep(pause)
-    raise CannotStart(_("«%(vps)s» does not take commands. Try again in a minute.") % {"vps": vps.name})
+        refusal = _send(as_now, vps)
+        if refusal is None:
+            return
+        if pause is None:
+            raise refusal
+        sleep(pause)
 
 
-def _send(run: Run) -> bool:
+def _send(run: Run, vps: Vps) -> CannotStart | None:
     try:
         delivered = commanding.send_start(run, timezone.now())
+    except WrongState:
+        return None
     except redis.RedisError as error:
         log.warning("stream.start_undelivered", run=str(run.pk), error=type(error).__name__)
-        return False
+        return NobodyToTell(_("The servers cannot be reached at this moment. Try again in a minute."))
     if not delivered:
-        return False
-    if not Progress.objects.filter(run_id=run.pk, percent__gt=5).exists():
+        return TakesNothing(_("«%(vps)s» does not take commands. Try again in a minute.") % {"vps": vps.name})
+    newest = Progress.objects.filter(run_id=run.pk).first()
+    if newest is None or newest.percent <= 5:
         _say(run, "command_sent", 10, _("command sent, waiting for the agent"))
-    return True
+    return None

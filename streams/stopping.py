@@ -26,7 +26,9 @@ log = structlog.get_logger(__name__)
 
 def take_off_air(run_id: uuid.UUID, sleep: Callable[[float], None] = time.sleep) -> None:
     """Tells the run's agent to stop. A run that never got a VPS is off at once."""
-    run = Run.objects.select_related("stream").get(pk=run_id)
+    run = Run.objects.select_related("stream").filter(pk=run_id).first()
+    if run is None:  # off the air before we came, and deleted
+        return
     if run.vps_id is None or run.commanded_at is None:
         _off_at_once(run)
         return
@@ -38,7 +40,7 @@ def take_off_air(run_id: uuid.UUID, sleep: Callable[[float], None] = time.sleep)
 
 def _send(run: Run, vps_id: int) -> bool:
     try:
-        return commanding.send_stop(vps_id, run.stream_id, str(run.pk), timezone.now()) > 0
+        return commanding.send_stop(vps_id, run.stream_id, str(run.pk), run.epoch, timezone.now()) > 0
     except redis.RedisError as error:
         log.warning("stream.stop_undelivered", run=str(run.pk), error=type(error).__name__)
         return False

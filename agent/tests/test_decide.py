@@ -603,3 +603,47 @@ def test_leaving_waits_no_longer_than_it_may() -> None:
     assert not history.of(actions.Exit)
     history.tick(0.2)
     assert history.of(actions.Exit)
+
+
+def test_a_stop_said_of_an_old_epoch_comes_too_late_for_the_next(history: History) -> None:
+    history.on_air(epoch=3)
+    history.tell(StopStream(stream_id=1, run_id="r1", epoch=2, timestamp=history.now))
+    assert history.state.runs[1].stopping_since is None
+    assert [(each.status, each.epoch) for each in history.statuses()] == [("STOPPED", 2)]
+    history.tell(StopStream(stream_id=1, run_id="r1", epoch=3, timestamp=history.now))
+    assert history.state.runs[1].stopping_since is not None
+
+
+def test_a_stop_of_the_run_ends_what_waits_behind_its_old_epoch_too(history: History) -> None:
+    history.on_air()
+    history.start(epoch=2)
+    history.tell(StopStream(stream_id=1, run_id="r1", epoch=2, timestamp=history.now))
+    history.exited()
+    assert history.state.runs == {}
+
+
+def test_a_stop_of_the_old_epoch_lets_the_next_one_begin(history: History) -> None:
+    history.on_air()
+    history.start(epoch=2)
+    history.tell(StopStream(stream_id=1, run_id="r1", epoch=1, timestamp=history.now))
+    history.exited()
+    assert history.state.runs[1].config.epoch == 2
+
+
+def test_a_start_behind_its_own_stop_comes_too_late(history: History) -> None:
+    history.tell(StopStream(stream_id=1, run_id="r1", epoch=1, timestamp=history.now))
+    history.start()
+    assert history.state.runs == {}
+    history.start(epoch=2)
+    assert 1 in history.state.runs
+
+
+def test_an_error_says_whether_another_server_could_do_better(history: History) -> None:
+    history.start(push_urls=())
+    history.start("r2", stream=2)
+    history.begun("r2", 2)
+    for number in (1, 2):
+        history.tell(events.MediaFailed(key(number), "the server said 503", permanent=False))
+    history.exited(run="r2", stream=2)
+    said = [each for each in history.statuses(ever=True) if each.status == "ERROR"]
+    assert [(each.run_id, each.permanent) for each in said] == [("r1", True), ("r2", False)]

@@ -69,7 +69,7 @@ def test_the_preferred_one_is_taken_when_it_can_be():
 
 
 def test_one_that_just_filled_up_is_passed_over():
-    choice = choose([vps(1), vps(2, cpu=90)], passed_over={1})
+    choice = choose([vps(1), vps(2, cpu=90)], passed_over={1: "just filled up"})
     assert choice.best.vps_id == 2
     assert "vps-1 (just filled up)" in choice.explain()
 

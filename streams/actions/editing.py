@@ -9,15 +9,17 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
+from kit.conflicts import again_on_conflict
 from streams import commanding, progress, rules, slates
 from streams.actions.running import lock_owner
 from streams.errors import WrongState
 from streams.models import PlaylistItem, Stream, StreamDestination
 from streams.spec import ItemSpec, OutputSpec, SlateSpec, StreamSpec
 
-_PLAIN = ("title", "description", "loop", "order", "keep_files_after_stop")
+_PLAIN = ("title", "description", "loop", "order", "keep_files_after_stop", "max_restarts")
 
 
+@again_on_conflict
 @transaction.atomic
 def create(owner: User, spec: StreamSpec, actor: User | None = None) -> Stream:
     clean = rules.check_stream(spec, owner)
@@ -30,6 +32,7 @@ def create(owner: User, spec: StreamSpec, actor: User | None = None) -> Stream:
     return stream
 
 
+@again_on_conflict
 @transaction.atomic
 def edit(stream: Stream, spec: StreamSpec, actor: User | None) -> Stream:
     """Changes a stream, on air too: its agent applies the difference and drops no connection (STR-6)."""
@@ -51,6 +54,7 @@ def edit(stream: Stream, spec: StreamSpec, actor: User | None) -> Stream:
     return current
 
 
+@again_on_conflict
 @transaction.atomic
 def duplicate(stream: Stream, actor: User | None) -> Stream:
     """A copy at rest, with the same playlist, destinations and slate."""
@@ -70,6 +74,7 @@ def duplicate(stream: Stream, actor: User | None) -> Stream:
     return copy
 
 
+@again_on_conflict
 @transaction.atomic
 def delete(stream: Stream, actor: User | None) -> None:
     """Refused while it is on air or on its way there or back."""

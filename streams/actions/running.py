@@ -9,30 +9,34 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.models import User
 from kit.actors import send_after_commit
-from streams import lifecycle, rules, snapshot, tasks
+from kit.conflicts import again_on_conflict
+from streams import interrupting, lifecycle, rules, snapshot, tasks
 from streams.errors import WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status, Stream
 
 
+@again_on_conflict
 @transaction.atomic
 def start(stream: Stream, actor: User | None, message: str = "") -> Run:
-    """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4).
-
-    `message` says why, where it was nobody's click."""
+    """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4). After a failure
+    it goes on with the item it was at. `message` says why, where it was nobody's click."""
     owner = lock_owner(stream)
-    current = Stream.objects.get(pk=stream.pk)
+    current = Stream.objects.select_related("run").get(pk=stream.pk)
     lifecycle.require(current.state, Event.START)
     rules.check_startable(current)
     rules.check_limit(owner, current)
     rules.check_keys_free(current, rules.enabled_destinations(current))
-    run = Run.objects.create(stream=current)
+    failed = current.run if current.state is Status.ERROR else None
+    first_item_id = interrupting.item_to_go_on_with(failed) if failed else None
+    run = Run.objects.create(stream=current, first_item_id=first_item_id)
     lifecycle.fire(current.pk, Event.START, run_id=run.pk, actor=actor, message=message)
     audit.record(actor, "start", current, None, run=str(run.pk), **_why(message))
     send_after_commit(tasks.start_stream, str(run.pk), robust=True)
     return run
 
 
+@again_on_conflict
 @transaction.atomic
 def stop(stream: Stream, actor: User | None, message: str = "") -> None:
     """Wants the stream off air: STOPPING, until its agent says so or the time is up (STR-5)."""
@@ -45,6 +49,7 @@ def stop(stream: Stream, actor: User | None, message: str = "") -> None:
     send_after_commit(tasks.stop_stream, str(current.run.pk), robust=True)
 
 
+@again_on_conflict
 @transaction.atomic
 def force_stop(stream: Stream, actor: User | None, message: str = "") -> None:
     """Ends the stream on paper now. Its agent is told too, and told again while it still holds the run."""

@@ -16,6 +16,8 @@ from media_library.stills import MOST_BYTES
 from streams.actions import spec_of
 from streams.forms.fields import IdsField, ItemsField, StillField, ids, items
 from streams.models import Order, Stream
+from streams.rules import MOST_RESTARTS
+from streams.spec import USUAL_RESTARTS
 
 MOST_CLIPS: Final = 300
 """In the list to choose a slate from; the one that is chosen is always there."""
@@ -55,6 +57,15 @@ class StreamForm(forms.Form):
         required=False,
         help_text=_("The next start on the same server is quicker."),
         widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )
+    max_restarts = forms.IntegerField(
+        label=_("Tries to bring it back on air"),
+        required=False,
+        min_value=0,
+        max_value=MOST_RESTARTS,
+        initial=USUAL_RESTARTS,
+        help_text=_("In a row, after 30 seconds, 1 minute, then every 2 minutes: 30 take about an hour."),
+        widget=forms.NumberInput(attrs={"class": "form-control", "inputmode": "numeric"}),
     )
     outputs = IdsField(
         label=_("Destinations"), error_messages={"required": _("Choose at least one destination, or add one.")}
@@ -98,6 +109,10 @@ class StreamForm(forms.Form):
     def clean_slate(self) -> str:
         return self.cleaned_data["slate"] or "made"
 
+    def clean_max_restarts(self) -> int:
+        typed = self.cleaned_data["max_restarts"]
+        return USUAL_RESTARTS if typed is None else int(typed)
+
     def clean_title(self) -> str:
         title: str = self.cleaned_data["title"]
         return " ".join(title.split())
@@ -119,6 +134,7 @@ def typed(data: QueryDict) -> dict[str, Any]:
         "order": data.get("order", Order.SEQUENTIAL),
         "loop": "loop" in data,
         "keep_files_after_stop": "keep_files_after_stop" in data,
+        "max_restarts": data.get("max_restarts", str(USUAL_RESTARTS)),
         "playlist": items(data.getlist("playlist")),
         "outputs": ids(data.getlist("outputs")),
         "enabled": ids(data.getlist("enabled")),
@@ -136,6 +152,7 @@ def stored(stream: Stream) -> dict[str, Any]:
         "order": spec.order,
         "loop": spec.loop,
         "keep_files_after_stop": spec.keep_files_after_stop,
+        "max_restarts": spec.max_restarts,
         "playlist": list(spec.items),
         "outputs": [output.destination_id for output in spec.outputs],
         "enabled": [output.destination_id for output in spec.outputs if output.enabled],

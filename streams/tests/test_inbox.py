@@ -4,6 +4,7 @@ import pytest
 from django.utils import timezone
 
 from agent.protocol import DestinationState, Pong, StartStream, StreamProgress
+from fleet.slots import held
 from streams import happenings, telling
 from streams.converge import ACTOR_LATE, FLEET_HEARD, Sweep, resolve_overdue
 from streams.inbox import Inbox
@@ -62,12 +63,15 @@ def test_a_heartbeat_makes_up_for_a_lost_word(stream, vps, inbox, now):
 
 
 @pytest.mark.parametrize(
-    ("word", "state", "reason"),
-    [("STOPPED", Status.INACTIVE, EndReason.FINISHED), ("ERROR", Status.ERROR, EndReason.FAILED)],
+    ("word", "message", "state", "reason"),
+    [
+        ("STOPPED", "finished", Status.INACTIVE, EndReason.FINISHED),
+        ("ERROR", "rtmp://a/live/SECRET broke", Status.ERROR, EndReason.FAILED),
+    ],
 )
-def test_how_a_run_ends_by_itself(stream, vps, inbox, now, word, state, reason):
+def test_how_a_run_ends_by_itself(stream, vps, inbox, now, word, message, state, reason):
     run = build.running(stream, vps)
-    message = build.status(run, word, "rtmp://a/live/SECRET broke", log_tail=("[FFMPEG] rtmp://a/live/SECRET",))
+    message = build.status(run, word, message, permanent=True, log_tail=("[FFMPEG] rtmp://a/live/SECRET",))
     inbox.apply([message], now)
     stream.refresh_from_db()
     run.refresh_from_db()
@@ -102,7 +106,7 @@ def test_a_pong_measures_by_our_own_clock(vps, inbox, now):
 @pytest.mark.parametrize("word", ["STREAMING", "STOPPED", "ERROR"])
 def test_a_word_about_an_old_run_is_dropped(stream, vps, inbox, now, word):
     old = build.running(stream, vps)
-    inbox.apply([build.status(old, "STOPPED")], now)
+    inbox.apply([build.status(old, "STOPPED", "finished")], now)
     build.starting_run(stream, vps)
     inbox.apply([build.status(old, word, run=build.report(old))], now)
     stream.refresh_from_db()
@@ -183,8 +187,9 @@ def test_silence_from_before_we_listened_proves_nothing(stream, vps, now):
     assert stream.state is Status.STREAMING
     Sweep(listening_since=now).run(then)
     stream.refresh_from_db()
-    assert stream.state is Status.ERROR
-    assert Run.objects.get().reason is EndReason.LOST
+    run = Run.objects.get()
+    assert (stream.state, run.left_vps, run.epoch, held(vps.pk)) == (Status.STARTING, vps, 2, 0)
+    assert run.interruption == "nothing was heard of «vps-1» for 20 s"
 
 
 def test_silence_while_nobody_can_be_heard_proves_nothing(stream, alice, vps, now):

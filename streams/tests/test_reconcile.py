@@ -22,8 +22,8 @@ def hold(run=A, *, epoch=1, fingerprint="f", phase="on_air", stream=1):
 CASES = {
     "all is well": ([want()], [hold()], []),
     "nothing here, nothing wanted": ([], [], []),
-    "held and not wanted": ([], [hold()], [Stop(1, str(A))]),
-    "held under an id that is none of ours": ([], [hold("weird")], [Stop(1, "weird")]),
+    "held and not wanted": ([], [hold()], [Stop(1, str(A), 1)]),
+    "held under an id that is none of ours": ([], [hold("weird")], [Stop(1, "weird", 1)]),
     "not wanted, but stopping already": ([], [hold(phase="stopping")], []),
     "wanted and not held": ([want()], [], [Start(A)]),
     "wanted, commanded just now": ([want(commanded_at=NOW - 1)], [], []),
@@ -32,8 +32,8 @@ CASES = {
     "another playlist": ([want(fingerprint="new")], [hold()], [Update(A)]),
     "another playlist, but stopping": ([want(fingerprint="new")], [hold(phase="stopping")], []),
     "an agent that says no fingerprint": ([want()], [hold(fingerprint="")], []),
-    "an old epoch": ([want(epoch=2)], [hold(epoch=1)], [Stop(1, str(A))]),
-    "the last run of the stream still there": ([want(B)], [hold(A)], [Stop(1, str(A)), Start(B)]),
+    "an old epoch": ([want(epoch=2)], [hold(epoch=1)], [Stop(1, str(A), 1)]),
+    "the last run of the stream still there": ([want(B)], [hold(A)], [Stop(1, str(A), 1), Start(B)]),
     "backing off is held": ([want()], [hold(phase="backing_off")], []),
 }
 

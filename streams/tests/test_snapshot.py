@@ -95,7 +95,7 @@ def test_an_absurd_word_of_an_agent_breaks_no_page(stream, vps):
 
 def test_a_failure_is_the_headline_and_can_be_stopped_while_held(stream, vps):
     run = build.running(stream, vps)
-    Inbox().apply([build.status(run, "ERROR", "all files failed")], timezone.now())
+    Inbox().apply([build.status(run, "ERROR", "all files failed", permanent=True)], timezone.now())
     assert look(stream).headline == "all files failed"
     assert not look(stream).can_stop
     Run.objects.filter(pk=run.pk).update(reported_at=timezone.now())

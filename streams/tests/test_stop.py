@@ -18,7 +18,7 @@ def test_it_is_told_to_its_agent_and_ends_when_the_agent_says_so(stream, alice, 
     stopping.take_off_air(run.pk, build.no_sleep)
     [command] = ear.heard()
     assert command == StopStream(
-        stream_id=stream.pk, run_id=str(run.pk), timestamp=command.timestamp, request_id=command.request_id
+        stream_id=stream.pk, run_id=str(run.pk), epoch=1, timestamp=command.timestamp, request_id=command.request_id
     )
     Inbox().apply([build.status(run, "STOPPED", "stopped")], timezone.now())
     stream.refresh_from_db()
@@ -87,7 +87,7 @@ def test_an_agent_that_still_plays_it_later_is_told_again(stream, alice, vps, ea
 
 def test_from_an_error_it_goes_only_while_a_vps_still_holds_the_run(stream, alice, vps):
     run = build.running(stream, vps)
-    Inbox().apply([build.status(run, "ERROR", "gave up")], timezone.now())
+    Inbox().apply([build.status(run, "ERROR", "gave up", permanent=True)], timezone.now())
     with pytest.raises(WrongState):
         actions.stop(stream, alice)
     Run.objects.filter(pk=run.pk).update(reported_at=timezone.now())

@@ -211,6 +211,7 @@ def _spec(form: StreamForm, entries: list[ItemSpec], outputs: list[int], enabled
         loop=data["loop"],
         order=data["order"],
         keep_files_after_stop=data["keep_files_after_stop"],
+        max_restarts=data["max_restarts"],
         items=tuple(entries),
         outputs=tuple(OutputSpec(pk, pk in enabled) for pk in dict.fromkeys(outputs)),
         slate=SlateSpec(data["slate"], data["slate_clip"], data["slate_picture"]),
