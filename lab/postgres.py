@@ -32,6 +32,13 @@ class Postgres:
     def url(self) -> str:
         return f"postgres://postgres@127.0.0.1:{self.port}/ezstream"
 
+    @property
+    def pid(self) -> int:
+        """Of the server that all the others descend from."""
+        if self._process is None:
+            raise ProcessLookupError("PostgreSQL is not running")
+        return self._process.pid
+
     def __enter__(self) -> Self:
         data = self.home / "data"
         if os.getuid() == 0:
