@@ -1,48 +1,70 @@
-"""What agents say about their machines, written down."""
+"""What agents say about their machines, written down: of many VPSes at once."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from django.db.models import F, FloatField, Value
-from django.db.models.functions import Coalesce
+from django.db import transaction
 
 from agent.protocol import Heartbeat, Pong
 from fleet.models import Vps
+from kit.bulk import update_rows
+from kit.conflicts import again_on_conflict
 
 NEWEST_WEIGHS: Final = 0.05
 """In `busy`. At a heartbeat every five seconds, what was a hundred seconds ago still counts for a third."""
 MOST_S: Final = 10.0**9
 
 
-def apply_heartbeat(heartbeat: Heartbeat, now: datetime) -> bool:
-    """False for a VPS that is not in the database. Times are ours: an agent's clock may be wrong."""
+@again_on_conflict
+@transaction.atomic
+def apply(heartbeats: Iterable[Heartbeat], now: datetime) -> set[int]:
+    """At most one of each VPS. Ids of those that are in the database. Times are ours: an agent's clock may be wrong."""
+    by_vps = {heartbeat.vps_id: heartbeat for heartbeat in heartbeats}
+    before = _locked(by_vps)
+    update_rows(Vps, {vps_id: _columns(by_vps[vps_id], busy, now) for vps_id, busy in before.items()})
+    return set(before)
+
+
+def _locked(vps_ids: Iterable[int]) -> dict[int, float | None]:
+    """What `busy` was. In the order of their keys, for another listener writes the same rows at the same time."""
+    rows = Vps.objects.select_for_update(no_key=True).filter(pk__in=list(vps_ids)).order_by("pk")
+    return dict(rows.values_list("pk", "busy"))
+
+
+def _columns(heartbeat: Heartbeat, busy: float | None, now: datetime) -> dict[str, Any]:
     load = heartbeat.load
     cpu = _percent(load.cpu)
-    rows = Vps.objects.filter(pk=heartbeat.vps_id).update(
-        cpu=cpu,
-        busy=Coalesce(F("busy"), Value(cpu, FloatField())) * (1 - NEWEST_WEIGHS) + cpu * NEWEST_WEIGHS,
-        memory=_percent(load.memory),
-        disk=_percent(load.disk),
-        network_mbit=max(0.0, load.network_mbit),
-        clock_offset_s=min(MOST_S, max(-MOST_S, heartbeat.timestamp - now.timestamp())),
-        agent_version=heartbeat.agent_version[:40],
-        agent_protocol=min(2**31 - 1, max(0, heartbeat.protocol)),
-        accepting=heartbeat.accepting,
-        last_heartbeat_at=now,
-    )
-    return rows > 0
+    return {
+        "cpu": cpu,
+        "busy": (cpu if busy is None else busy) * (1 - NEWEST_WEIGHS) + cpu * NEWEST_WEIGHS,
+        "memory": _percent(load.memory),
+        "disk": _percent(load.disk),
+        "network_mbit": max(0.0, load.network_mbit),
+        "clock_offset_s": min(MOST_S, max(-MOST_S, heartbeat.timestamp - now.timestamp())),
+        "agent_version": heartbeat.agent_version[:40],
+        "agent_protocol": min(2**31 - 1, max(0, heartbeat.protocol)),
+        "accepting": heartbeat.accepting,
+        "last_heartbeat_at": now,
+    }
 
 
-def apply_pong(pong: Pong, now: datetime) -> bool:
-    """Latency is the way there and back by our own clock; without our own time in it a pong says nothing."""
+def latency_ms(pong: Pong, now: datetime) -> float | None:
+    """The way there and back by our own clock; without our own time in it a pong says nothing."""
     if pong.ping_timestamp is None:
-        return False
-    latency_ms = (now.timestamp() - pong.ping_timestamp) * 1000
-    if not 0 <= latency_ms < 60_000:
-        return False
-    return Vps.objects.filter(pk=pong.vps_id).update(latency_ms=latency_ms) > 0
+        return None
+    found = (now.timestamp() - pong.ping_timestamp) * 1000
+    return found if 0 <= found < 60_000 else None
+
+
+@again_on_conflict
+@transaction.atomic
+def apply_latencies(found: Mapping[int, float]) -> None:
+    """By VPS, in milliseconds."""
+    known = _locked(found)
+    update_rows(Vps, {vps_id: {"latency_ms": found[vps_id]} for vps_id in known})
 
 
 def _percent(value: float) -> float:

@@ -32,29 +32,13 @@ FLEET_HEARD: Final = timedelta(seconds=6)
 """After so long every agent that lives has sent a heartbeat; before, a start would find none of them reachable."""
 
 
-def converge(vps_id: int, held: Iterable[RunReport], now: datetime) -> list[Order]:
-    """Compares one VPS's heartbeat with the database and sends what follows."""
-    orders = plan(wanted_on(vps_id), held, now.timestamp())
+def converge(vps_id: int, wanted: Iterable[Wanted], held: Iterable[RunReport], now: datetime) -> list[Order]:
+    """Compares what one VPS should hold, by the database, with its heartbeat, and sends what follows."""
+    orders = plan(wanted, held, now.timestamp())
     for order in orders:
         log.info("reconcile.order", vps=vps_id, order=repr(order))
         _send(vps_id, order, now)
     return orders
-
-
-def wanted_on(vps_id: int) -> list[Wanted]:
-    rows = Run.objects.holding().filter(
-        vps_id=vps_id, stream__run=F("pk"), stream__status__in=[Status.STARTING, Status.STREAMING]
-    )
-    return [
-        Wanted(
-            run.stream_id,
-            run.pk,
-            run.epoch,
-            run.fingerprint,
-            run.commanded_at.timestamp() if run.commanded_at else None,
-        )
-        for run in rows
-    ]
 
 
 def _send(vps_id: int, order: Order, now: datetime) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
-from collections import Counter
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -13,49 +12,83 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import DataError, IntegrityError
 from django.utils.translation import gettext as _
 
-from agent.protocol import Heartbeat, Pong, RunReport, StreamProgress, StreamStatus, UpMessage
+from agent.protocol import Heartbeat, Pong, StreamProgress, StreamStatus, UpMessage
 from fleet import heartbeats
 from kit.logs import mask
-from streams import converge, interrupting, lifecycle, progress, reports
+from streams import interrupting, lifecycle, progress
+from streams.beats import Beats, Found, key_of
 from streams.errors import WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status
+from streams.reports import Word
 from streams.restart import Cause
-from streams.samples import Sampler
 
 log = structlog.get_logger(__name__)
-WRITE_EVERY: Final = timedelta(seconds=1)
 LOG_LINES: Final = 200
 FINISHED: Final = "finished"
 """What an agent says of a list that came to its end (docs/protocol.md)."""
 
 
 class Inbox:
-    """Applies messages. Keeps in memory what it last wrote of each run, to write at most once a second unless
-    something changed that people look at; several inboxes at once do no harm."""
+    """Applies messages: those of a run one by one, heartbeats and pongs together. Several at once do no harm."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.sampler = Sampler()
-        self._written: dict[str, tuple[datetime, tuple[Any, ...]]] = {}
+        self.beats = Beats(self.counts)
+        self._latencies: deque[tuple[int, float]] = deque()
 
     def apply(self, messages: Iterable[UpMessage], now: datetime) -> progress.Pokes:
-        """What browsers should hear of, once the batch is in the database."""
+        """What browsers should hear of, once the batch is in the database. Of one VPS nothing overtakes anything."""
+        waiting: dict[int, Heartbeat] = {}
         with progress.collecting() as pokes:
             for message in newest_heartbeats(messages):
                 self.counts["received"] += 1
-                self._apply_or_count(message, now)
+                if message.vps_id in waiting:
+                    self._beat(waiting, now)
+                if isinstance(message, Heartbeat):
+                    waiting[message.vps_id] = message
+                else:
+                    self._safely(lambda each: self._apply(each[0], now), [message])
+            self._beat(waiting, now)
+            self._write_latencies()
         return pokes
 
-    def _apply_or_count(self, message: UpMessage, now: datetime) -> None:
+    def hear(self, pong: Pong, now: datetime) -> None:
+        """Measures at once, from any thread; written with the next batch."""
+        found = heartbeats.latency_ms(pong, now)
+        if found is not None:
+            self._latencies.append((pong.vps_id, found))
+
+    def _beat(self, waiting: dict[int, Heartbeat], now: datetime) -> None:
+        beats = list(waiting.values())
+        waiting.clear()
+        if beats:
+            self._safely(lambda some: self.beats.apply(some, now), beats)
+
+    def _write_latencies(self) -> None:
+        found = {}
+        while self._latencies:
+            vps_id, latency_ms = self._latencies.popleft()
+            found[vps_id] = latency_ms
+        if found:
+            heartbeats.apply_latencies(found)
+
+    def _safely(self, verb: Callable[[Sequence[Any]], None], messages: Sequence[Any]) -> None:
         """What the database cannot hold (a NUL, a number out of range), and what is about something that is deleted in
-        this moment, must not stop the messages behind it."""
+        this moment, must not stop the messages beside it: together first, then each by itself."""
         try:
-            self._apply(message, now)
-        except ObjectDoesNotExist:
-            self.counts["late"] += 1
-        except (DataError, IntegrityError, ValueError) as error:
-            self.counts["unstorable"] += 1
+            verb(messages)
+        except (ObjectDoesNotExist, DataError, IntegrityError, ValueError) as error:
+            if len(messages) > 1:
+                for message in messages:
+                    self._safely(verb, [message])
+            else:
+                self._count_out(messages[0], error)
+
+    def _count_out(self, message: UpMessage, error: Exception) -> None:
+        is_gone = isinstance(error, ObjectDoesNotExist)
+        self.counts["late" if is_gone else "unstorable"] += 1
+        if not is_gone:
             log.warning("inbox.unstorable", vps=message.vps_id, error=type(error).__name__)
 
     def _apply(self, message: UpMessage, now: datetime) -> None:
@@ -64,10 +97,8 @@ class Inbox:
                 self._status(message, now)
             case StreamProgress():
                 self._progress(message, now)
-            case Heartbeat():
-                self._heartbeat(message, now)
             case Pong():
-                heartbeats.apply_pong(message, now)
+                self.hear(message, now)
 
     # ---------------------------------------------------------------------------------------- one run's
 
@@ -87,7 +118,8 @@ class Inbox:
         if run is None:
             return
         if message.run is not None:
-            self._report(run, message.run, message.timestamp, now)
+            word = Word(run.pk, message.run, message.timestamp)
+            self.beats.write([(word, Found.of(run))], now)
         if message.log_tail:
             lines = [mask(line)[:500] for line in message.log_tail[-LOG_LINES:]]
             Run.objects.filter(pk=run.pk).update(log_tail=lines)
@@ -122,44 +154,6 @@ class Inbox:
             words = mask(message.message)
             progress.record(run.stream_id, run.stream.owner_id, run.pk, message.stage, message.progress, words, now)
 
-    # ---------------------------------------------------------------------------------------- a VPS's
-
-    def _heartbeat(self, heartbeat: Heartbeat, now: datetime) -> None:
-        if not heartbeats.apply_heartbeat(heartbeat, now):
-            self.counts["unknown_vps"] += 1
-            return
-        runs = _find_all([report.run_id for report in heartbeat.runs])
-        for report in heartbeat.runs:
-            run = runs.get(report.run_id)
-            if run is None or run.vps_id != heartbeat.vps_id or run.epoch != report.epoch:
-                continue
-            self._report(run, report, heartbeat.timestamp, now)
-            self.sampler.take(report, now)
-            if report.phase == "on_air" and run.stream.run_id == run.pk:
-                self._live(run, now)
-        converge.converge(heartbeat.vps_id, heartbeat.runs, now)
-
-    def _report(self, run: Run, report: RunReport, said_at: float, now: datetime) -> None:
-        changed = self._has_changed(report)
-        if not changed and self._was_just_written(report, now):
-            return
-        reports.write(run, report, said_at, now)
-        self._written[report.run_id] = (now, visible(report))
-        if run.stream.run_id == run.pk:
-            progress.poke(run.stream_id, run.stream.owner_id, urgent=changed)
-
-    def _has_changed(self, report: RunReport) -> bool:
-        before = self._written.get(report.run_id)
-        return before is None or before[1] != visible(report)
-
-    def _was_just_written(self, report: RunReport, now: datetime) -> bool:
-        return now - self._written[report.run_id][0] < WRITE_EVERY
-
-    def forget(self, before: datetime) -> None:
-        """Drops what is remembered of runs not heard of since."""
-        self.sampler.forget(before)
-        self._written = {run_id: row for run_id, row in self._written.items() if row[0] >= before}
-
 
 def _cause(message: StreamStatus) -> Cause:
     """A VPS that lets go of what it holds is as good as gone."""
@@ -170,13 +164,6 @@ def _cause(message: StreamStatus) -> Cause:
 
 def _unasked(message: StreamStatus, words: str) -> str:
     return words if message.status == "ERROR" else _("its server let go of it")
-
-
-def visible(report: RunReport) -> tuple[Any, ...]:
-    """What people look at, apart from counters that always move."""
-    states = tuple((each.id, each.state, each.reason) for each in report.destinations)
-    source = (report.item_id, report.slate, report.paused, report.input, report.next_item_ids)
-    return (report.epoch, report.phase, source, report.skipped, report.restarts, states)
 
 
 def newest_heartbeats(messages: Iterable[UpMessage]) -> list[UpMessage]:
@@ -201,16 +188,5 @@ def _why_refused(run: Run | None, stream_id: int, vps_id: int, epoch: int | None
 
 
 def _find(run_id: str) -> Run | None:
-    return _find_all([run_id]).get(run_id)
-
-
-def _find_all(run_ids: list[str]) -> dict[str, Run]:
-    keys = [key for key in map(_uuid, run_ids) if key is not None]
-    return {str(run.pk): run for run in Run.objects.select_related("stream").filter(pk__in=keys)}
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
+    key = key_of(run_id)
+    return Run.objects.select_related("stream").filter(pk=key).first() if key else None

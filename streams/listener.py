@@ -21,7 +21,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from agent.protocol import UP_PATTERNS, DestinationTested, ProtocolError, Steered, UpMessage, decode_up
+from agent.protocol import UP_PATTERNS, DestinationTested, Pong, ProtocolError, Steered, UpMessage, decode_up
 from fleet import answers, pinging
 from kit import metrics
 from kit.alive import say_alive
@@ -39,6 +39,9 @@ DEAD_AFTER_S: Final = 10
 it."""
 PING_S: Final = 30.0
 BATCH: Final = 500
+TURN_S: Final = 0.1
+"""From one batch to the next at least: of many messages a turn costs hardly more than of one. Who comes after a pause
+does not wait."""
 QUEUE: Final = 20_000
 LONGEST_PAUSE_S: Final = 5.0
 
@@ -126,6 +129,8 @@ class Listener:
             # Somebody waits for it at this moment: it goes past the queue, and needs no database.
             known = await asyncio.to_thread(answers.forward, message)
             self.inbox.counts["answers" if known else "malformed"] += 1
+        elif isinstance(message, Pong):
+            self.inbox.hear(message, timezone.now())
         elif message is not None:
             self._put(message)
 
@@ -152,7 +157,9 @@ class Listener:
             batch = [await self._queue.get()]
             while not self._queue.empty() and len(batch) < BATCH:
                 batch.append(self._queue.get_nowait())
+            began = time.monotonic()
             await self._to_the_end(self._apply(batch))
+            await asyncio.sleep(TURN_S - (time.monotonic() - began))
 
     async def _apply(self, batch: list[tuple[float, UpMessage]]) -> None:
         messages = [message for _at, message in batch]
@@ -167,7 +174,7 @@ class Listener:
 
     async def _keep_samples(self) -> None:
         try:
-            await asyncio.to_thread(self.inbox.sampler.write)
+            await asyncio.to_thread(self.inbox.beats.sampler.write)
         except (RedisError, OSError) as error:
             log.warning("listener.samples_lost", error=type(error).__name__)
 
@@ -195,7 +202,7 @@ class Listener:
     def _sweep_now(self, now: datetime) -> progress.Pokes:
         say_alive("listener")
         self._followed.look(self.inbox.counts)
-        self.inbox.forget(now - timedelta(minutes=10))
+        self.inbox.beats.forget(now - timedelta(minutes=10))
         with progress.collecting() as pokes:
             self._sweep.run(now)
         return pokes

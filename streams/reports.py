@@ -6,17 +6,21 @@ the report, so it is told once; a report that is older than the one that was wri
 
 from __future__ import annotations
 
-import dataclasses
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from agent.protocol import RunReport
+from agent.protocol import RunReport, as_dict
+from kit.bulk import update_rows
 from kit.conflicts import again_on_conflict
-from streams import happenings
+from streams import happenings, visible
 from streams.happenings import Happening, Memory
 from streams.models import PlaylistItem, Run, RunEvent, StreamDestination
 
@@ -25,32 +29,56 @@ OLDER_S: Final = 60.0
 """A report said to be so much older than the last one is no latecomer: its agent's clock was set back."""
 
 
-def write(run: Run, report: RunReport, said_at: float, now: datetime) -> None:
-    """`run` as it was found for this message; `said_at`: when it left the agent, by its clock."""
-    memory = _memory(run)
-    if _is_late(run, report, said_at):
-        return
-    told, left = _tell(run, memory, report, said_at, now)
-    if told:
-        _write_locked(run, report, said_at, now)
-        return
-    # Another listener that wrote since has heard what we heard.
-    unmoved = Run.objects.filter(pk=run.pk, epoch=report.epoch, reported_at=run.reported_at)
-    unmoved.update(**_columns(report, left, now))
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What an agent said of a run; `said_at`: when it left the agent, by its clock."""
+
+    run_id: uuid.UUID
+    report: RunReport
+    said_at: float
 
 
 @again_on_conflict
 @transaction.atomic
-def _write_locked(run: Run, report: RunReport, said_at: float, now: datetime) -> None:
-    locked = Run.objects.select_for_update().filter(pk=run.pk).first()
-    if locked is None:  # deleted since, with its stream
-        return
-    memory = _memory(locked)
-    if locked.epoch != report.epoch or _is_late(locked, report, said_at):
-        return
-    told, left = _tell(locked, memory, report, said_at, now)
-    RunEvent.objects.bulk_create(_rows(locked, told, now))
-    Run.objects.filter(pk=run.pk).update(**_columns(report, left, now))
+def write(words: Iterable[Word], now: datetime) -> dict[uuid.UUID, bool]:
+    """The last word of each run counts. By run of whose news pages are to be told: whether they should hurry."""
+    by_run = {word.run_id: word for word in words}
+    columns: dict[uuid.UUID, dict[str, Any]] = {}
+    events: list[RunEvent] = []
+    news: dict[uuid.UUID, bool] = {}
+    for row in _locked(by_run):
+        word = by_run[row.run_id]
+        if row.epoch != word.report.epoch or _is_late(row, word):
+            continue
+        told, memory = _tell(row, word, now)
+        report = as_dict(word.report) | {"memory": memory}
+        columns[row.run_id] = _columns(report, now)
+        events += (_event(row, one, now) for one in told)
+        hurry = visible.hurry(row.report, report, _since(row, now))
+        if hurry is not None:
+            news[row.run_id] = hurry
+    RunEvent.objects.bulk_create(events)
+    update_rows(Run, columns)
+    return news
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    run_id: uuid.UUID
+    stream_id: int
+    epoch: int
+    report: dict[str, Any] | None
+    reported_at: datetime | None
+
+    @property
+    def memory(self) -> Memory:
+        return (self.report or {}).get("memory") or {}
+
+
+def _locked(run_ids: Iterable[uuid.UUID]) -> list[_Row]:
+    """In the order of their keys, for another listener writes the same rows at the same time."""
+    rows = Run.objects.select_for_update(no_key=True).filter(pk__in=list(run_ids)).order_by("pk")
+    return [_Row(*row) for row in rows.values_list("pk", "stream_id", "epoch", "report", "reported_at")]
 
 
 @transaction.atomic
@@ -69,37 +97,34 @@ def steered(run: Run, order: str, on_air: PlaylistItem | None, item_id: int | No
             report |= {"item_id": on_air.pk, "position_s": 0.0, "duration_s": on_air.file and on_air.file.duration_s}
     elif order == "pause":
         report |= {"slate": report.get("slate") or _("paused"), "paused": True}
-    Run.objects.filter(pk=run.pk).update(report=report)
+    Run.objects.filter(pk=run.pk).update(report=report, reported_at=timezone.now())
 
 
-def _memory(run: Run) -> Memory:
-    return dict((run.report or {}).get("memory") or {})
-
-
-def _is_late(run: Run, report: RunReport, said_at: float) -> bool:
+def _is_late(row: _Row, word: Word) -> bool:
     """By one clock only: under another epoch it was another VPS's."""
-    if (run.report or {}).get("epoch") != report.epoch:
+    if (row.report or {}).get("epoch") != word.report.epoch:
         return False
-    newest: float = _memory(run).get("said_at", said_at)
-    return 0 < newest - said_at < OLDER_S
+    newest: float = row.memory.get("said_at", word.said_at)
+    return 0 < newest - word.said_at < OLDER_S
 
 
-def _tell(run: Run, memory: Memory, report: RunReport, said_at: float, now: datetime) -> tuple[list[Happening], Memory]:
-    skew = now.timestamp() - said_at
-    told, left = happenings.tell(memory, report, now.timestamp(), skew, NamesOf(run.stream_id))
-    return told, left | {"said_at": said_at}
+def _since(row: _Row, now: datetime) -> float:
+    return (now - row.reported_at).total_seconds() if row.reported_at else 0.0
 
 
-def _rows(run: Run, told: list[Happening], now: datetime) -> list[RunEvent]:
-    return [RunEvent(stream_id=run.stream_id, run=run, kind=one.kind, facts=one.facts, at=now) for one in told]
+def _tell(row: _Row, word: Word, now: datetime) -> tuple[list[Happening], Memory]:
+    skew = now.timestamp() - word.said_at
+    told, left = happenings.tell(row.memory, word.report, now.timestamp(), skew, NamesOf(row.stream_id))
+    return told, left | {"said_at": word.said_at}
 
 
-def _columns(report: RunReport, memory: Memory, now: datetime) -> dict[str, Any]:
-    return {
-        "report": dataclasses.asdict(report) | {"memory": memory},
-        "reported_at": now,
-        "reconnects": min(sum(each.reconnects for each in report.destinations), MOST_RECONNECTS),
-    }
+def _event(row: _Row, told: Happening, now: datetime) -> RunEvent:
+    return RunEvent(stream_id=row.stream_id, run_id=row.run_id, kind=told.kind, facts=told.facts, at=now)
+
+
+def _columns(report: dict[str, Any], now: datetime) -> dict[str, Any]:
+    reconnects = sum(each["reconnects"] for each in report["destinations"])
+    return {"report": report, "reported_at": now, "reconnects": min(reconnects, MOST_RECONNECTS)}
 
 
 class NamesOf:

@@ -84,7 +84,7 @@ def test_a_moment_of_full_load_is_no_overload_but_minutes_are(db):
         load = Load(cpu=100.0, memory=10.0, disk=10.0)
         for n in range(number):
             moment = now + timedelta(seconds=5 * n)
-            heartbeats.apply_heartbeat(build.heartbeat(vps, load=load, timestamp=moment.timestamp()), moment)
+            heartbeats.apply([build.heartbeat(vps, load=load, timestamp=moment.timestamp())], moment)
         checkups.check_all(moment)
         vps.refresh_from_db()
         return vps.unhealthy
@@ -97,7 +97,7 @@ def test_what_a_heartbeat_says_of_its_clock_and_protocol_is_kept(db):
     vps = build.vps()
     now = timezone.now()
     beat = build.heartbeat(vps, timestamp=now.timestamp() + 3600, protocol=7)
-    heartbeats.apply_heartbeat(beat, now)
+    heartbeats.apply([beat], now)
     checkups.check_all(now)
     vps.refresh_from_db()
     assert vps.clock_offset_s == pytest.approx(3600, abs=0.01)

@@ -1,0 +1,55 @@
+"""What people look at in an agent's report: whether open pages are to be told of a new one. Pure, over reports as they
+are stored.
+
+A page counts position and time on air by itself and is rendered anew every ten seconds. So figures that always move are
+told only when they leap; else every page of every stream would be sent for at each heartbeat, looked at or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from streams.airing import LAG_SHOWN_MS
+
+Report = Mapping[str, Any]
+
+LEAP: Final = 0.25
+"""Of the greater of two rates."""
+AHEAD_S: Final = 3.0
+"""A position that is so far from where a page has counted to."""
+
+
+def stands(report: Report) -> tuple[Any, ...]:
+    """What is told at once when it changes."""
+    states = [(each["id"], each["state"], each["reason"]) for each in report.get("destinations", ())]
+    source = [report.get(name) for name in ("item_id", "slate", "paused", "input", "next_item_ids")]
+    return (report.get("epoch"), report.get("phase"), source, report.get("skipped"), report.get("restarts"), states)
+
+
+def hurry(before: Report | None, after: Report, passed_s: float) -> bool | None:
+    """Whether pages should hurry, or may wait their second; None: they show it already."""
+    if before is None or stands(before) != stands(after):
+        return True
+    return False if _leaps(before, after, passed_s) else None
+
+
+def _leaps(before: Report, after: Report, passed_s: float) -> bool:
+    if _is_playing(after) and abs(after["position_s"] - before["position_s"] - passed_s) > AHEAD_S:
+        return True
+    pairs = zip(before["destinations"], after["destinations"], strict=True)
+    return _rate_leaps(before, after) or any(_rate_leaps(*pair) or _lag_differs(*pair) for pair in pairs)
+
+
+def _is_playing(report: Report) -> bool:
+    is_on_air = report["phase"] == "on_air" and report["item_id"] is not None
+    return is_on_air and report["slate"] is None and not report["paused"]
+
+
+def _rate_leaps(before: Report, after: Report) -> bool:
+    was, now = before["bitrate_kbps"], after["bitrate_kbps"]
+    return bool(abs(now - was) > LEAP * max(now, was))
+
+
+def _lag_differs(before: Report, after: Report) -> bool:
+    return bool((before["lag_ms"] >= LAG_SHOWN_MS) != (after["lag_ms"] >= LAG_SHOWN_MS))
