@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 import redis
@@ -20,3 +21,12 @@ def _client() -> redis.Redis:
 def publish(vps_id: int, command: Command) -> int:
     """How many agents heard it; 0: not delivered. Raises `redis.RedisError` when Redis is gone."""
     return int(_client().publish(commands_channel(vps_id), encode(command)))
+
+
+def publish_to_all(vps_ids: Iterable[int], command: Command) -> list[int]:
+    """The same to many, in one go; for each, how many agents heard it."""
+    text = encode(command)
+    with _client().pipeline(transaction=False) as pipe:
+        for vps_id in vps_ids:
+            pipe.publish(commands_channel(vps_id), text)
+        return [int(heard) for heard in pipe.execute()]

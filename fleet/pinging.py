@@ -16,5 +16,5 @@ def ping(vps_id: int, now: datetime) -> bool:
 
 def ping_reachable(now: datetime) -> int:
     """How many agents were asked."""
-    reachable = Vps.objects.reachable(now).values_list("pk", flat=True)
-    return sum(ping(vps_id, now) for vps_id in reachable)
+    reachable = list(Vps.objects.reachable(now).values_list("pk", flat=True))
+    return sum(heard > 0 for heard in commands.publish_to_all(reachable, Ping(timestamp=now.timestamp())))

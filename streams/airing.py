@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -57,12 +58,20 @@ class DestinationView:
     enabled: bool
 
 
-def now_playing(items: list[PlaylistItem], report: Report) -> NowPlaying | None:
+def now_playing(items: list[PlaylistItem], report: Report, since_s: float = 0.0) -> NowPlaying | None:
+    """`since_s`: how long ago that was said, for what has been playing on meanwhile; 0 to take it as it was said."""
     if report.get("phase") != "on_air" or report.get("item_id") is None:
         return None
     index = next((at for at, item in enumerate(items) if item.pk == report["item_id"]), None)
     title = _title_of(items, report["item_id"])
-    return NowPlaying(title, report.get("position_s", 0.0), report.get("duration_s"), index, report["item_id"])
+    return NowPlaying(title, _position_s(report, since_s), report.get("duration_s"), index, report["item_id"])
+
+
+def _position_s(report: Report, since_s: float) -> float:
+    position_s: float = report.get("position_s", 0.0)
+    if report.get("paused") or report.get("slate") is not None:
+        return position_s
+    return min(position_s + since_s, max(position_s, report.get("duration_s") or math.inf))
 
 
 def _title_of(items: list[PlaylistItem], item_id: int) -> str:

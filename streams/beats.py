@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from django.db.models import QuerySet
 
-from agent.protocol import Heartbeat, RunReport, as_dict
+from agent.protocol import Heartbeat, RunReport
 from fleet import heartbeats
 from streams import converge, interrupting, progress, reports, visible
 from streams.models import Run, Status
@@ -24,7 +24,8 @@ from streams.reconcile import Wanted
 from streams.reports import Word
 from streams.samples import Sampler
 
-WRITE_EVERY: Final = timedelta(seconds=1)
+AT_MOST_EVERY: Final = timedelta(seconds=1)
+"""What is not simply on air is written with each heartbeat, but not oftener than so."""
 WANTED: Final = (Status.STARTING, Status.STREAMING)
 
 
@@ -54,6 +55,10 @@ class Found:
         return self.current_id == self.pk
 
     @property
+    def is_on_air(self) -> bool:
+        return self.is_current and self.status == Status.STREAMING
+
+    @property
     def is_wanted(self) -> bool:
         return self.is_current and self.slot_released_at is None and self.status in WANTED
 
@@ -69,8 +74,8 @@ _COLUMNS: Final = (
 
 
 class Beats:
-    """Keeps in memory what it last wrote of each run, to write at most once a second unless something changed that
-    people look at. Several at once do no harm. `counts` are the inbox's."""
+    """Keeps in memory what it last wrote of each run, to write seldom what nobody looks at. Several at once do no harm.
+    `counts` are the inbox's."""
 
     def __init__(self, counts: Counter[str]) -> None:
         self.sampler = Sampler()
@@ -99,8 +104,8 @@ class Beats:
 
     def write(self, heard: Sequence[tuple[Word, Found]], now: datetime) -> None:
         """Words of runs that were found, each with its run; browsers are told of what is new to them."""
-        shown = {word.report.run_id: visible.stands(as_dict(word.report)) for word, _run in heard}
-        due = [word for word, _run in heard if self._is_due(word.report.run_id, shown[word.report.run_id], now)]
+        shown = {word.report.run_id: visible.stands(word.body) for word, _run in heard}
+        due = [word for word, run in heard if self._is_due(run, shown[word.report.run_id], now)]
         if not due:
             return
         news = reports.write(due, now)
@@ -110,9 +115,10 @@ class Beats:
             if run.is_current and run.pk in news:
                 progress.poke(run.stream_id, run.owner_id, urgent=news[run.pk])
 
-    def _is_due(self, run_id: str, shown: tuple[Any, ...], now: datetime) -> bool:
-        at, before = self._written.get(run_id, (None, None))
-        return at is None or before != shown or now - at >= WRITE_EVERY
+    def _is_due(self, run: Found, shown: tuple[Any, ...], now: datetime) -> bool:
+        at, before = self._written.get(str(run.pk), (None, None))
+        every = reports.WRITE_EVERY if run.is_on_air else AT_MOST_EVERY
+        return at is None or before != shown or now - at >= every
 
     def _live(self, report: RunReport, run: Found, now: datetime) -> None:
         """Makes up for the agent's word when that was lost."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
@@ -24,18 +24,25 @@ from streams import happenings, visible
 from streams.happenings import Happening, Memory
 from streams.models import PlaylistItem, Run, RunEvent, StreamDestination
 
+WRITE_EVERY: Final = timedelta(seconds=8)
+"""A report that changes nothing people look at is written so long after the last one: every other heartbeat."""
 MOST_RECONNECTS: Final = 2**31 - 1
 OLDER_S: Final = 60.0
 """A report said to be so much older than the last one is no latecomer: its agent's clock was set back."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Word:
     """What an agent said of a run; `said_at`: when it left the agent, by its clock."""
 
     run_id: uuid.UUID
     report: RunReport
     said_at: float
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """The report as it is stored."""
+        return as_dict(self.report)
 
 
 @again_on_conflict
@@ -51,7 +58,7 @@ def write(words: Iterable[Word], now: datetime) -> dict[uuid.UUID, bool]:
         if row.epoch != word.report.epoch or _is_late(row, word):
             continue
         told, memory = _tell(row, word, now)
-        report = as_dict(word.report) | {"memory": memory}
+        report = word.body | {"memory": memory}
         columns[row.run_id] = _columns(report, now)
         events += (_event(row, one, now) for one in told)
         hurry = visible.hurry(row.report, report, _since(row, now))

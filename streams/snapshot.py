@@ -28,6 +28,7 @@ from streams.models import (
     Stream,
     StreamDestination,
 )
+from streams.reports import WRITE_EVERY
 from streams.timeline import TimelineRow
 
 
@@ -127,7 +128,7 @@ def snapshot(stream: Stream, now: datetime, rows: tuple[TimelineRow, ...] = ()) 
         headline=_headline(stream, destinations, stale),
         failure_reason=stream.failure_reason,
         progress=_progress(stream),
-        now_playing=airing.now_playing(items, report),
+        now_playing=airing.now_playing(items, report, 0.0 if stale else _since_report(run, now)),
         slate=airing.slate(report),
         paused=bool(report.get("paused")),
         input=airing.live_input(items, report),
@@ -159,7 +160,13 @@ def is_stale(stream: Stream, now: datetime) -> bool:
         return run.commanded_at is not None and not run.vps.is_reachable(now)
     if stream.state is not Status.STREAMING:
         return False
-    return run.reported_at is None or now - run.reported_at > settings.HEARTBEAT_FRESH
+    if run.reported_at is None or not run.vps.is_reachable(now):
+        return True
+    return now - run.reported_at > settings.HEARTBEAT_FRESH + WRITE_EVERY
+
+
+def _since_report(run: Run | None, now: datetime) -> float:
+    return max(0.0, (now - run.reported_at).total_seconds()) if run and run.reported_at else 0.0
 
 
 def is_held_after_end(run: Run | None, now: datetime) -> bool:

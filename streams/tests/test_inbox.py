@@ -44,15 +44,27 @@ def test_browsers_hear_of_it_after_the_commit(inbox, now):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_only_what_people_look_at_is_urgent(inbox, now):
+def test_browsers_hear_at_once_of_what_people_look_at_and_only_of_leaps_in_what_always_moves(inbox, now):
     vps = build.vps()
     run = build.running(build.stream(build.user()), vps)
-    later = [now + timedelta(seconds=5 * n) for n in range(3)]
-    seen = [
-        inbox.apply([build.heartbeat(vps, build.report(run, **fields))], at)
-        for at, fields in zip(later, [{}, {"position_s": 5.0}, {"item_id": 3}], strict=True)
+    words = [
+        ({"item_id": 3}, [True]),
+        ({"item_id": 3, "position_s": 10.0, "bitrate_kbps": 0.1, "items_played": 1}, [False]),
+        ({"item_id": 3, "position_s": 20.5, "bitrate_kbps": 0.11}, []),
+        ({"item_id": 3, "position_s": 2.0, "bitrate_kbps": 0.1}, [False]),
+        ({"item_id": 4}, [True]),
     ]
-    assert [list(pokes.values()) for pokes in seen] == [[True], [False], [True]]
+    for n, (fields, urgent) in enumerate(words):
+        pokes = inbox.apply([build.heartbeat(vps, build.report(run, **fields))], now + timedelta(seconds=10 * n))
+        assert list(pokes.values()) == urgent, fields
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_listeners_that_hear_the_same_one_tells_browsers(inbox, now):
+    vps = build.vps()
+    run = build.running(build.stream(build.user()), vps)
+    told = [bool(each.apply([build.heartbeat(vps, build.report(run))], now)) for each in (inbox, Inbox())]
+    assert told == [True, False]
 
 
 def test_a_heartbeat_makes_up_for_a_lost_word(stream, vps, inbox, now):
@@ -134,7 +146,7 @@ def test_unknown_streams_runs_and_servers_are_counted_out(stream, vps, inbox, no
     assert stream.state is Status.STARTING
 
 
-def test_reports_are_written_once_a_second_unless_something_changed(stream, vps, inbox, now):
+def test_reports_are_written_with_every_other_heartbeat_unless_something_changed(stream, vps, inbox, now):
     run = build.running(stream, vps)
     report = build.report(run)
 
@@ -144,12 +156,23 @@ def test_reports_are_written_once_a_second_unless_something_changed(stream, vps,
         return run.reported_at == now + timedelta(seconds=after_s)
 
     assert written(0)
-    assert not written(0.5, position_s=3.0)
-    assert written(0.6, item_id=7)
+    assert not written(5, position_s=5.0)
+    assert written(5.1, item_id=7)
     down = (DestinationState(id=report.destinations[0].id, state="reconnecting", since=1.0, reconnects=3),)
-    assert written(0.7, item_id=7, destinations=down)
+    assert written(5.2, item_id=7, destinations=down)
     assert run.reconnects == 3
-    assert written(2.0, item_id=7, destinations=down)
+    assert not written(10.2, item_id=7, destinations=down)
+    assert written(15.2, item_id=7, destinations=down)
+
+
+def test_a_run_that_has_ended_but_is_held_is_written_with_each_heartbeat(stream, vps, ear, inbox, now):
+    run = build.running(stream, vps)
+    inbox.apply([build.heartbeat(vps, build.report(run))], now)
+    inbox.apply([build.status(run, "ERROR", "broken", permanent=True)], now + timedelta(seconds=1))
+    for after_s in (2, 4):
+        inbox.apply([build.heartbeat(vps, build.report(run))], now + timedelta(seconds=after_s))
+        run.refresh_from_db()
+        assert run.reported_at == now + timedelta(seconds=after_s)
 
 
 @pytest.mark.django_db(transaction=True)
