@@ -64,14 +64,15 @@ def now_playing(items: list[PlaylistItem], report: Report, since_s: float = 0.0)
         return None
     index = next((at for at, item in enumerate(items) if item.pk == report["item_id"]), None)
     title = _title_of(items, report["item_id"])
-    return NowPlaying(title, _position_s(report, since_s), report.get("duration_s"), index, report["item_id"])
+    return NowPlaying(title, position_s(report, since_s), report.get("duration_s"), index, report["item_id"])
 
 
-def _position_s(report: Report, since_s: float) -> float:
-    position_s: float = report.get("position_s", 0.0)
-    if report.get("paused") or report.get("slate") is not None:
-        return position_s
-    return min(position_s + since_s, max(position_s, report.get("duration_s") or math.inf))
+def position_s(report: Report, since_s: float) -> float:
+    """Where the item is, so long after that was said: never behind its end."""
+    said: float = report.get("position_s", 0.0)
+    if report.get("item_id") is None or report.get("paused") or report.get("slate") is not None:
+        return said
+    return min(said + since_s, max(said, report.get("duration_s") or math.inf))
 
 
 def _title_of(items: list[PlaylistItem], item_id: int) -> str:

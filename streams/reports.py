@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from agent.protocol import RunReport, as_dict
 from kit.bulk import update_rows
 from kit.conflicts import again_on_conflict
-from streams import happenings, visible
+from streams import airing, happenings, visible
 from streams.happenings import Happening, Memory
 from streams.models import PlaylistItem, Run, RunEvent, StreamDestination
 
@@ -61,7 +61,7 @@ def write(words: Iterable[Word], now: datetime) -> dict[uuid.UUID, bool]:
         report = word.body | {"memory": memory}
         columns[row.run_id] = _columns(report, now)
         events += (_event(row, one, now) for one in told)
-        hurry = visible.hurry(row.report, report, _since(row, now))
+        hurry = visible.hurry(row.report, report, since_s(row.reported_at, now))
         if hurry is not None:
             news[row.run_id] = hurry
     RunEvent.objects.bulk_create(events)
@@ -95,7 +95,9 @@ def steered(run: Run, order: str, on_air: PlaylistItem | None, item_id: int | No
     `on_air`: the item that is on air now, None for the slate; `item_id`: what the order was about.
     """
     locked = Run.objects.select_for_update().get(pk=run.pk)
+    now = timezone.now()
     report = dict(locked.report or {})
+    report["position_s"] = airing.position_s(report, since_s(locked.reported_at, now))
     if order == "play_next":
         report["next_item_ids"] = [item_id, *report.get("next_item_ids", ())][:3]
     elif on_air is not None:
@@ -104,7 +106,7 @@ def steered(run: Run, order: str, on_air: PlaylistItem | None, item_id: int | No
             report |= {"item_id": on_air.pk, "position_s": 0.0, "duration_s": on_air.file and on_air.file.duration_s}
     elif order == "pause":
         report |= {"slate": report.get("slate") or _("paused"), "paused": True}
-    Run.objects.filter(pk=run.pk).update(report=report, reported_at=timezone.now())
+    Run.objects.filter(pk=run.pk).update(report=report, reported_at=now)
 
 
 def _is_late(row: _Row, word: Word) -> bool:
@@ -115,8 +117,8 @@ def _is_late(row: _Row, word: Word) -> bool:
     return 0 < newest - word.said_at < OLDER_S
 
 
-def _since(row: _Row, now: datetime) -> float:
-    return (now - row.reported_at).total_seconds() if row.reported_at else 0.0
+def since_s(reported_at: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - reported_at).total_seconds()) if reported_at else 0.0
 
 
 def _tell(row: _Row, word: Word, now: datetime) -> tuple[list[Happening], Memory]:

@@ -28,7 +28,7 @@ from streams.models import (
     Stream,
     StreamDestination,
 )
-from streams.reports import WRITE_EVERY
+from streams.reports import WRITE_EVERY, since_s
 from streams.timeline import TimelineRow
 
 
@@ -128,7 +128,7 @@ def snapshot(stream: Stream, now: datetime, rows: tuple[TimelineRow, ...] = ()) 
         headline=_headline(stream, destinations, stale),
         failure_reason=stream.failure_reason,
         progress=_progress(stream),
-        now_playing=airing.now_playing(items, report, 0.0 if stale else _since_report(run, now)),
+        now_playing=airing.now_playing(items, report, _said_ago_s(run, stale, now)),
         slate=airing.slate(report),
         paused=bool(report.get("paused")),
         input=airing.live_input(items, report),
@@ -165,8 +165,9 @@ def is_stale(stream: Stream, now: datetime) -> bool:
     return now - run.reported_at > settings.HEARTBEAT_FRESH + WRITE_EVERY
 
 
-def _since_report(run: Run | None, now: datetime) -> float:
-    return max(0.0, (now - run.reported_at).total_seconds()) if run and run.reported_at else 0.0
+def _said_ago_s(run: Run | None, stale: bool, now: datetime) -> float:
+    """0 where nobody knows whether it went on."""
+    return 0.0 if stale or run is None else since_s(run.reported_at, now)
 
 
 def is_held_after_end(run: Run | None, now: datetime) -> bool:

@@ -3,8 +3,8 @@ import pytest
 from agent.protocol import UpdateStream
 from media_library.models import FileStatus
 from streams import actions
-from streams.converge import converge
 from streams.errors import Invalid, KeyInUse, NotReady
+from streams.inbox import Inbox
 from streams.models import Run, StreamDestination
 from streams.spec import OutputSpec, videos
 from streams.tests import build
@@ -95,11 +95,11 @@ def test_an_update_that_was_lost_is_sent_again_by_the_next_heartbeat(stream, ali
     run = build.running(stream, vps)
     actions.set_output_enabled(stream.outputs.first(), False, alice)
     old = build.report(run, fingerprint="before")
-    converge(vps.pk, [old], build.ago(0))
+    Inbox().apply([build.heartbeat(vps, old)], build.ago(0))
     [command] = ear.heard()
     assert isinstance(command, UpdateStream)
     run = Run.objects.select_related("stream").get()
-    converge(vps.pk, [build.report(run)], build.ago(0))
+    Inbox().apply([build.heartbeat(vps, build.report(run))], build.ago(0))
     assert ear.heard() == []
 
 

@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from agent.protocol import DestinationState as Said
 from agent.protocol import SkippedItem
+from fleet.models import Vps
 from streams import actions, snapshot
 from streams.inbox import Inbox
 from streams.models import DestinationState, Progress, Run, Status, Stream
@@ -56,7 +57,8 @@ def test_on_air_it_shows_what_the_agent_says(stream, vps):
     )
     Inbox().apply([build.heartbeat(vps, report)], timezone.now())
     shown = look(stream, after_s=5)
-    assert (shown.now_playing.title, shown.now_playing.index, shown.now_playing.position_s) == ("clip 1", 1, 61)
+    now = shown.now_playing
+    assert (now.title, now.index, now.position_s) == ("clip 1", 1, pytest.approx(66, abs=2))
     assert shown.next_titles == ("clip 0",)
     assert shown.skipped == ("clip 0: no video",)
     assert shown.uptime_s == pytest.approx(5, abs=2)
@@ -65,8 +67,27 @@ def test_on_air_it_shows_what_the_agent_says(stream, vps):
     assert shown.headline == "On air at 0 of 1 destinations"
     assert not shown.is_stale
     silent = look(stream, after_s=60)
-    assert silent.is_stale
+    assert (silent.is_stale, silent.now_playing.position_s) == (True, 61)
     assert "its VPS is silent" in silent.headline
+
+
+@pytest.mark.parametrize(
+    ("fields", "position_s"),
+    [({"duration_s": 64.0}, 64.0), ({"duration_s": 60.0}, 61.0), ({"slate": "paused", "paused": True}, 61.0)],
+)
+def test_a_position_goes_on_by_itself_but_not_behind_the_end_and_not_under_the_slate(stream, vps, fields, position_s):
+    run = build.running(stream, vps)
+    report = build.report(run, item_id=stream.items.first().pk, position_s=61.0, **fields)
+    Inbox().apply([build.heartbeat(vps, report)], timezone.now())
+    assert look(stream, after_s=5).now_playing.position_s == position_s
+
+
+def test_a_server_that_is_heard_of_but_does_not_name_the_run_is_not_believed_for_long(stream, vps):
+    build.running(stream, vps)
+    then = timezone.now() + timedelta(seconds=40)
+    Vps.objects.update(last_heartbeat_at=then)
+    assert not look(stream, after_s=25).is_stale
+    assert look(stream, after_s=40).is_stale
 
 
 def test_a_playout_that_ended_by_itself_is_not_called_on_air(stream, vps):

@@ -4,7 +4,7 @@ from django.utils import timezone
 from agent.protocol import StopStream
 from fleet.slots import held
 from streams import actions, stopping
-from streams.converge import converge, resolve_overdue
+from streams.converge import resolve_overdue
 from streams.errors import WrongState
 from streams.inbox import Inbox
 from streams.lifecycle import TIMEOUTS
@@ -80,7 +80,7 @@ def test_a_silent_agent_does_not_keep_it_and_the_slot_is_free_once(stream, alice
 def test_an_agent_that_still_plays_it_later_is_told_again(stream, alice, vps, ear):
     run = build.running(stream, vps)
     actions.force_stop(stream, alice)
-    converge(vps.pk, [build.report(run)], timezone.now())
+    Inbox().apply([build.heartbeat(vps, build.report(run))], timezone.now())
     [command] = ear.heard()
     assert (type(command), command.run_id) == (StopStream, str(run.pk))
 
