@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Final
 
 import structlog
+from django.db import transaction
 from django.utils.translation import ngettext
 
 from fleet.health import Vitals, judge
 from fleet.models import Vps, VpsStatus
+from kit import bulk
+from kit.conflicts import again_on_conflict
 
 log = structlog.get_logger(__name__)
 IN_SERVICE: Final = (VpsStatus.ACTIVE, VpsStatus.DRAINING)
@@ -39,13 +42,22 @@ def check_unhealthy(now: datetime) -> str:
 
 
 def check(vpses: Iterable[Vps], now: datetime) -> list[Checkup]:
-    return [_check(vps, now) for vps in vpses]
+    found = [_check(vps, now) for vps in vpses]
+    _write(found, now)
+    return found
+
+
+@again_on_conflict
+@transaction.atomic
+def _write(found: Iterable[Checkup], now: datetime) -> None:
+    reasons = {each.vps_id: each.reason for each in found}
+    there = bulk.locked(Vps, reasons).values_list("pk", flat=True)
+    bulk.update_rows(Vps, {pk: {"unhealthy": reasons[pk], "last_health_check_at": now} for pk in there})
 
 
 def _check(vps: Vps, now: datetime) -> Checkup:
     is_expected = vps.state in IN_SERVICE
     reason = judge(_vitals(vps, now), was_unhealthy=bool(vps.unhealthy))[:500] if is_expected else ""
-    Vps.objects.filter(pk=vps.pk).update(unhealthy=reason, last_health_check_at=now)
     if bool(reason) != bool(vps.unhealthy):
         log.warning("fleet.unhealthy" if reason else "fleet.well_again", vps=vps.pk, reason=reason or vps.unhealthy)
     return Checkup(vps.pk, vps.name, reason, vps.unhealthy)

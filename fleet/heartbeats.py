@@ -10,7 +10,7 @@ from django.db import transaction
 
 from agent.protocol import Heartbeat, Pong
 from fleet.models import Vps
-from kit.bulk import update_rows
+from kit.bulk import locked, update_rows
 from kit.conflicts import again_on_conflict
 
 NEWEST_WEIGHS: Final = 0.05
@@ -23,15 +23,9 @@ MOST_S: Final = 10.0**9
 def apply(heartbeats: Iterable[Heartbeat], now: datetime) -> set[int]:
     """At most one of each VPS. Ids of those that are in the database. Times are ours: an agent's clock may be wrong."""
     by_vps = {heartbeat.vps_id: heartbeat for heartbeat in heartbeats}
-    before = _locked(by_vps)
+    before = dict(locked(Vps, by_vps).values_list("pk", "busy"))
     update_rows(Vps, {vps_id: _columns(by_vps[vps_id], busy, now) for vps_id, busy in before.items()})
     return set(before)
-
-
-def _locked(vps_ids: Iterable[int]) -> dict[int, float | None]:
-    """What `busy` was. In the order of their keys, for another listener writes the same rows at the same time."""
-    rows = Vps.objects.select_for_update(no_key=True).filter(pk__in=list(vps_ids)).order_by("pk")
-    return dict(rows.values_list("pk", "busy"))
 
 
 def _columns(heartbeat: Heartbeat, busy: float | None, now: datetime) -> dict[str, Any]:
@@ -63,7 +57,7 @@ def latency_ms(pong: Pong, now: datetime) -> float | None:
 @transaction.atomic
 def apply_latencies(found: Mapping[int, float]) -> None:
     """By VPS, in milliseconds."""
-    known = _locked(found)
+    known = locked(Vps, found).values_list("pk", flat=True)
     update_rows(Vps, {vps_id: {"latency_ms": found[vps_id]} for vps_id in known})
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 GOOD_LATENCY_MS: Final = 50.0
 BAD_LATENCY_MS: Final = 500.0
 UNKNOWN_LATENCY_SCORE: Final = 0.5
+TOLD: Final = 20
+"""Of a large fleet so many are named, the best and the first that were passed over."""
 NOBODY: Final[Mapping[int, str]] = {}
 
 
@@ -61,7 +63,7 @@ class Choice:
 
     def explain(self) -> str:
         """One line for the log."""
-        ranked = ", ".join(f"{row.name} {row.score:.1f}" for row in self.ranked)
+        ranked = _some([f"{row.name} {row.score:.1f}" for row in self.ranked])
         best = self.best.name if self.best else "none"
         return f"chosen {best} of [{ranked}]; passed over: {self._passed() or 'none'}"
 
@@ -69,10 +71,18 @@ class Choice:
         return self._passed() or "there is no VPS in the fleet"
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """What is kept with each run: `left_out` is how many more there were."""
+        kept = replace(self, ranked=self.ranked[:TOLD], passed_over=self.passed_over[:TOLD])
+        left_out = len(self.ranked) + len(self.passed_over) - len(kept.ranked) - len(kept.passed_over)
+        return asdict(kept) | ({"left_out": left_out} if left_out else {})
 
     def _passed(self) -> str:
-        return ", ".join(f"{row.name} ({row.why})" for row in self.passed_over)
+        return _some([f"{row.name} ({row.why})" for row in self.passed_over])
+
+
+def _some(names: list[str]) -> str:
+    more = [f"{len(names) - TOLD} more"] if len(names) > TOLD else []
+    return ", ".join(names[:TOLD] + more)
 
 
 def choose(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 MOST_ROWS: Final = 500
 """In one statement."""
@@ -15,11 +15,21 @@ MOST_ROWS: Final = 500
 Columns = Mapping[str, Any]
 
 
+M = TypeVar("M", bound=Model)
+
+
+def locked(model: type[M], keys: Iterable[Any]) -> QuerySet[M]:
+    """The rows that are there, locked until the commit in the order of their keys: two who write many of the same rows
+    at once would else wait for each other."""
+    rows = model._default_manager.select_for_update(no_key=True)
+    return rows.filter(pk__in=list(keys)).order_by("pk")
+
+
 def update_rows(model: type[Model], rows: Mapping[Any, Columns]) -> None:
     """`rows` by primary key; all of them name the same columns. One statement for every MOST_ROWS.
 
     Django's `bulk_update` makes a CASE over all rows of each column, which costs more than all the rest. Who may meet
-    another writer of the same rows locks them first, in the order of their keys.
+    another writer of the same rows has them `locked` first.
     """
     names = next(iter(rows.values()), {})
     fields = [model._meta.get_field(name) for name in names]

@@ -15,19 +15,21 @@ from streams import pages
 from streams.models import Status, Stream, Transition
 
 SHOWN: Final = 12
+VPSES_SHOWN: Final = 50
 LATELY: Final = timedelta(hours=24)
 
 
 def look(now: datetime) -> dict[str, Any]:
     """The home page's context, in a fixed number of queries."""
     counts = dict(Stream.objects.order_by().values_list("status").annotate(Count("pk")))
-    busy = Stream.objects.on_air().select_related("owner", "run__vps").order_by("status_since")
+    vpses = list(Vps.objects.with_current_streams())
     return {
-        "on_air": pages.rows(list(busy[:SHOWN]), now),
+        "on_air": pages.rows(_longest_on_air(), now),
         "on_air_total": sum(counts.get(status, 0) for status in Status if not status.is_resting),
         "failing_total": counts.get(Status.ERROR, 0),
         "failed": _failed_lately(now),
-        "fleet": _fleet(now),
+        "fleet": _fleet(vpses, now),
+        "fleet_total": len(vpses),
         "processes": _processes(now),
         "jobs_failed": list(Job.objects.filter(last_succeeded=False)),
         "files_failed": VideoFile.objects.filter(status=FileStatus.FAILED, created_at__gte=now - LATELY).count(),
@@ -39,8 +41,18 @@ def _failed_lately(now: datetime) -> list[Transition]:
     return list(rows.select_related("stream__owner", "run__vps")[:SHOWN])
 
 
-def _fleet(now: datetime) -> list[dict[str, Any]]:
-    return [{"vps": vps, "is_reachable": vps.is_reachable(now)} for vps in Vps.objects.with_current_streams()]
+def _longest_on_air() -> list[Stream]:
+    """Found first and then fetched: thousands need not be joined to show a dozen."""
+    found = Stream.objects.on_air().order_by("status_since", "pk").values_list("pk", flat=True)[:SHOWN]
+    rows = Stream.objects.select_related("owner", "run__vps").filter(pk__in=list(found))
+    return list(rows.order_by("status_since", "pk"))
+
+
+def _fleet(vpses: list[Vps], now: datetime) -> list[dict[str, Any]]:
+    """Of many, those with something wrong before the others."""
+    if len(vpses) > VPSES_SHOWN:
+        vpses = sorted(vpses, key=lambda vps: not vps.unhealthy and vps.is_reachable(now))
+    return [{"vps": vps, "is_reachable": vps.is_reachable(now)} for vps in vpses[:VPSES_SHOWN]]
 
 
 def _processes(now: datetime) -> list[dict[str, Any]]:

@@ -139,7 +139,9 @@ def _silent(status: Status, now: datetime, limit: timedelta) -> QuerySet[Stream]
     if status is Status.STARTING:
         return rows.exclude(run__progress_rows__at__gte=before).exclude(run__retry_at__gt=before)
     if status is Status.STREAMING:
-        return rows.exclude(run__reported_at__gte=before)
+        # Who is on air holds a slot: so the index of those leads to the runs, and not a look at all there ever were.
+        held = rows.filter(run__slot_released_at__isnull=True, run__vps__isnull=False)
+        return held.filter(Q(run__reported_at__lt=before) | Q(run__reported_at__isnull=True))
     return rows
 
 

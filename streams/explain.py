@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 _PARTS: Final = ("capacity", "resource", "connection", "performance", "score")
 
@@ -38,7 +39,10 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _wish(choice: dict[str, Any]) -> str:
-    return _("Taken because an operator prefers it for this stream.") if choice.get("is_preferred") else ""
+    said = [_("Taken because an operator prefers it for this stream.")] if choice.get("is_preferred") else []
+    if left_out := choice.get("left_out"):
+        said.append(ngettext("One more was looked at.", "%(n)d more were looked at.", left_out) % {"n": left_out})
+    return " ".join(said)
 
 
 def lines(value: object) -> SafeString | str:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from agent.protocol import RunReport, as_dict
-from kit.bulk import update_rows
+from kit import bulk
 from kit.conflicts import again_on_conflict
 from streams import airing, happenings, visible
 from streams.happenings import Happening, Memory
@@ -65,7 +65,7 @@ def write(words: Iterable[Word], now: datetime) -> dict[uuid.UUID, bool]:
         if hurry is not None:
             news[row.run_id] = hurry
     RunEvent.objects.bulk_create(events)
-    update_rows(Run, columns)
+    bulk.update_rows(Run, columns)
     return news
 
 
@@ -83,9 +83,8 @@ class _Row:
 
 
 def _locked(run_ids: Iterable[uuid.UUID]) -> list[_Row]:
-    """In the order of their keys, for another listener writes the same rows at the same time."""
-    rows = Run.objects.select_for_update(no_key=True).filter(pk__in=list(run_ids)).order_by("pk")
-    return [_Row(*row) for row in rows.values_list("pk", "stream_id", "epoch", "report", "reported_at")]
+    rows = bulk.locked(Run, run_ids).values_list("pk", "stream_id", "epoch", "report", "reported_at")
+    return [_Row(*row) for row in rows]
 
 
 @transaction.atomic
