@@ -20,10 +20,11 @@ def candidates(now: datetime) -> list[Candidate]:
 
 
 def _success_rates(since: datetime) -> dict[int, float]:
-    """By VPS that ended a run since. By itself: joined to the runs a VPS holds, each would be counted with each."""
+    """By VPS that ended a run since; from an index alone. By itself: joined to the runs a VPS holds, each would be
+    counted with each."""
     ended = Vps.objects.order_by().filter(runs__ended_at__gte=since)
-    came_on_air = Count("runs", filter=Q(runs__on_air_at__isnull=False))
-    counted = ended.annotate(every=Count("runs"), good=came_on_air).values_list("pk", "every", "good")
+    came_on_air = Count("runs__vps", filter=Q(runs__on_air_at__isnull=False))
+    counted = ended.annotate(every=Count("runs__vps"), good=came_on_air).values_list("pk", "every", "good")
     return {vps_id: good / every for vps_id, every, good in counted}
 
 

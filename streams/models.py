@@ -344,6 +344,7 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["vps"], condition=models.Q(slot_released_at=None), name="run_slots_held"),
             models.Index(fields=["stream", "-requested_at"], name="run_stream_newest"),
+            models.Index(fields=["-requested_at"], name="run_newest"),
             models.Index(
                 fields=["ended_at", "vps", "on_air_at"], condition=models.Q(ended_at__isnull=False), name="run_history"
             ),

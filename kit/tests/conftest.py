@@ -1,0 +1,1 @@
+from streams.tests.conftest import stream  # noqa: F401
