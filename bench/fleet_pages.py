@@ -19,7 +19,8 @@ from bench.fleet_agents import Agent, Fleet, SimRun
 EVERY_S: Final = 12.0
 """Between two events of one page."""
 GIVEN_UP_S: Final = 15.0
-OPENED_AT_ONCE: Final = 10
+OPENED_AT_ONCE: Final = 4
+OPEN_LIMIT_S: Final = 60.0
 
 
 class Page(WebSocketClientProtocol):
@@ -73,8 +74,9 @@ class Pages:
             headers={"Cookie": f"sessionid={row['session']}"},
         )
         factory.protocol = Page
+        factory.setProtocolOptions(openHandshakeTimeout=OPEN_LIMIT_S)
         _, page = await asyncio.get_running_loop().create_connection(factory, "127.0.0.1", self._port)
-        await asyncio.wait_for(page.opened.wait(), 60)
+        await asyncio.wait_for(page.opened.wait(), OPEN_LIMIT_S)
         return page
 
     async def run(self) -> None:

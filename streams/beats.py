@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.db.models import QuerySet
 
@@ -80,7 +80,7 @@ class Beats:
     def __init__(self, counts: Counter[str]) -> None:
         self.sampler = Sampler()
         self._counts = counts
-        self._written: dict[str, tuple[datetime, tuple[Any, ...]]] = {}
+        self._written: dict[uuid.UUID, tuple[datetime, str]] = {}
 
     def apply(self, beats: Sequence[Heartbeat], now: datetime) -> None:
         """At most one of each VPS. A VPS's row is written when its runs have been."""
@@ -104,19 +104,19 @@ class Beats:
 
     def write(self, heard: Sequence[tuple[Word, Found]], now: datetime) -> None:
         """Words of runs that were found, each with its run; browsers are told of what is new to them."""
-        shown = {word.report.run_id: visible.stands(word.body) for word, _run in heard}
-        due = [word for word, run in heard if self._is_due(run, shown[word.report.run_id], now)]
+        shown = {word.run_id: visible.stands(word.body) for word, _run in heard}
+        due = [word for word, run in heard if self._is_due(run, shown[word.run_id], now)]
         if not due:
             return
         news = reports.write(due, now)
         for word in due:
-            self._written[word.report.run_id] = (now, shown[word.report.run_id])
+            self._written[word.run_id] = (now, shown[word.run_id])
         for _word, run in heard:
             if run.is_current and run.pk in news:
                 progress.poke(run.stream_id, run.owner_id, urgent=news[run.pk])
 
-    def _is_due(self, run: Found, shown: tuple[Any, ...], now: datetime) -> bool:
-        at, before = self._written.get(str(run.pk), (None, None))
+    def _is_due(self, run: Found, shown: str, now: datetime) -> bool:
+        at, before = self._written.get(run.pk, (None, None))
         every = reports.WRITE_EVERY if run.is_on_air else AT_MOST_EVERY
         return at is None or before != shown or now - at >= every
 
