@@ -24,6 +24,8 @@ from streams.models import EndReason, PlaylistItem, Run, Status
 from streams.restart import Cause, GiveUp, Past
 
 log = structlog.get_logger(__name__)
+AT_ONCE: Final = 200
+"""Runs taken from silent servers in one go: between two goes heartbeats of the others are heard."""
 INTERRUPTIBLE: Final = (Status.STARTING, Status.STREAMING)
 END_REASONS: Final = {
     Cause.LOST: EndReason.LOST,
@@ -107,11 +109,11 @@ def on_air(run: Run, now: datetime) -> bool:
 
 
 def lost(silent_since: datetime) -> list[Run]:
-    """Runs whose VPS has not been heard of since."""
+    """Runs whose VPS has not been heard of since, the longest silent first; the rest of many next time."""
     rows = Run.objects.holding().filter(
         vps__last_heartbeat_at__lt=silent_since, stream__run=F("pk"), stream__status__in=INTERRUPTIBLE
     )
-    return list(rows.select_related("stream", "vps"))
+    return list(rows.select_related("stream", "vps").order_by("vps__last_heartbeat_at", "pk")[:AT_ONCE])
 
 
 def lost_words(run: Run, seconds: float) -> str:

@@ -217,7 +217,8 @@ def parts(html):
     """What stands under each id, as `hx-swap-oob` sees it. Ages in words and seconds move on by themselves."""
     found = dict(re.findall(r'id="([\w-]+)" hx-swap-oob="true"[^>]*>(.*?)(?=<\w+[^>]* hx-swap-oob=|\Z)', html, re.S))
     return {
-        key: re.sub(r"data-tick=\"\d+\"|\d+:\d\d|\d+ seconds?|just now|now", "", each) for key, each in found.items()
+        key: re.sub(r"data-tick=\"[\d.]+\"|value=\"[\d.]+\"|\d+:\d\d|\d+ seconds?|just now|now", "", each)
+        for key, each in found.items()
     }
 
 
