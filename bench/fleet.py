@@ -39,6 +39,7 @@ from bench.fleet_rows import FINGERPRINT
 from bench.fleet_starts import starts
 from lab.ports import free_port
 from lab.postgres import Postgres
+from lab.processes import end_on_signals
 from lab.product import PYTHON, ROOT, Plan, Product
 
 SAMPLED: Final = 50
@@ -246,6 +247,7 @@ def main() -> None:
     parser.add_argument("--scaling", action="store_true")
     parser.add_argument("--starts", type=int, default=0)
     args = parser.parse_args()
+    end_on_signals()
     if args.starts:
         found = start_many(args.starts)
     elif args.scaling:
