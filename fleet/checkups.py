@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from django.utils.translation import ngettext
 
-from fleet.health import Vitals, judge
+from fleet.health import Vitals, harms, judge
 from fleet.models import Vps, VpsStatus
 
 log = structlog.get_logger(__name__)
@@ -44,8 +44,12 @@ def check(vpses: Iterable[Vps], now: datetime) -> list[Checkup]:
 
 def _check(vps: Vps, now: datetime) -> Checkup:
     is_expected = vps.state in IN_SERVICE
-    reason = judge(_vitals(vps, now), was_unhealthy=bool(vps.unhealthy))[:500] if is_expected else ""
-    Vps.objects.filter(pk=vps.pk).update(unhealthy=reason, last_health_check_at=now)
+    vitals, was_unhealthy = _vitals(vps, now), bool(vps.unhealthy)
+    reason = judge(vitals, was_unhealthy=was_unhealthy)[:500] if is_expected else ""
+    does_harm = bool(reason) and harms(vitals, was_unhealthy=was_unhealthy)
+    Vps.objects.filter(pk=vps.pk).update(
+        unhealthy=reason, harms_since=(vps.harms_since or now) if does_harm else None, last_health_check_at=now
+    )
     if bool(reason) != bool(vps.unhealthy):
         log.warning("fleet.unhealthy" if reason else "fleet.well_again", vps=vps.pk, reason=reason or vps.unhealthy)
     return Checkup(vps.pk, vps.name, reason, vps.unhealthy)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from agent.protocol import Heartbeat, Pong, RunReport, StreamProgress, StreamStatus, UpMessage
 from fleet import heartbeats
 from kit.logs import mask
-from streams import converge, interrupting, lifecycle, progress, reports
+from streams import converge, interrupting, lifecycle, moving, progress, reports
 from streams.errors import WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status
@@ -82,6 +82,9 @@ class Inbox:
         return run
 
     def _status(self, message: StreamStatus, now: datetime) -> None:
+        if moving.has_left(message, now):
+            self.counts["left"] += 1
+            return
         epoch = message.run.epoch if message.run else message.epoch
         run = self._current(message.run_id, message.stream_id, message.vps_id, epoch)
         if run is None:
@@ -174,7 +177,9 @@ def _unasked(message: StreamStatus, words: str) -> str:
 
 def visible(report: RunReport) -> tuple[Any, ...]:
     """What people look at, apart from counters that always move."""
-    states = tuple((each.id, each.state, each.reason) for each in report.destinations)
+    states = tuple(
+        (each.id, each.state, each.reason, each.renewal and each.renewal.count) for each in report.destinations
+    )
     source = (report.item_id, report.slate, report.paused, report.input, report.next_item_ids)
     return (report.epoch, report.phase, source, report.skipped, report.restarts, states)
 

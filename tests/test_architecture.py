@@ -35,6 +35,7 @@ RANKS = {
     "models": 0, "errors": 0, "spec": 0, "user_agents": 0,
     "lifecycle": 1,
     "actions": 2, "tasks": 2, "converge": 2, "inbox": 2, "listener": 2, "hanging": 2,
+    "moving": 2, "evacuating": 2,
     "scheduling": 2,
     "views": 3, "api": 3, "api_destinations": 3, "api_schedule": 3, "admin": 3, "consumers": 3, "management": 3,
     "urls": 3, "forms": 3, "schedule_forms": 3, "sockets": 3,
