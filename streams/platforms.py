@@ -184,3 +184,9 @@ def renew_every_s(destination: Destination) -> float | None:
     if wanted is None:
         wanted = known(destination.platform).limits.renew_every_h
     return wanted * 3600.0 if wanted else None
+
+
+def limits_words() -> str:
+    """YouTube 12 h, Twitch 48 h, …"""
+    hours = ((each.name, each.limits.renew_every_h) for each in KNOWN)
+    return ", ".join(f"{name} {limit + MARGIN_H:.0f} h" for name, limit in hours if limit is not None)

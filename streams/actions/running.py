@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
+from fleet.models import Vps
 from kit.actors import send_after_commit
 from kit.conflicts import again_on_conflict
-from streams import interrupting, lifecycle, progress, rules, snapshot, tasks
+from streams import interrupting, lifecycle, moving, progress, rules, snapshot, tasks
 from streams.errors import WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status, Stream
@@ -84,6 +85,19 @@ def force_stop(stream: Stream, actor: User | None, message: str = "") -> None:
     lifecycle.fire(current.pk, Event.FORCED, run_id=current.run.pk, actor=actor, message=words)
     audit.record(actor, "force stop", current, run=str(current.run.pk))
     send_after_commit(tasks.stop_stream, str(current.run.pk), robust=True)
+
+
+def move(stream: Stream, actor: User | None, to: int | None = None) -> Vps:
+    """An operator's: on to another VPS, this one or the best there is. Its place in the playlist is kept."""
+    current = Stream.objects.select_related("run__vps").get(pk=stream.pk)
+    run = current.run
+    if current.state is not Status.STREAMING or run is None or run.vps is None:
+        raise WrongState(_("«%(title)s» is not on air.") % {"title": current.title})
+    run.stream = current
+    old = run.vps.name
+    target = moving.move(run, _("an operator wants it there"), timezone.now(), actor=actor, to=to)
+    audit.record(actor, "move", current, None, run=str(run.pk), old=old, new=target.name)
+    return target
 
 
 def is_still_held(stream: Stream) -> bool:
