@@ -120,9 +120,7 @@ def _attach_progress(streams: Iterable[Stream]) -> None:
 
 def snapshot(stream: Stream, now: datetime, rows: tuple[TimelineRow, ...] = ()) -> Snapshot:
     """Pure over rows that `attach` loaded."""
-    state = stream.state
-    report = _live_report(stream)
-    run = stream.run
+    state, run, report = stream.state, stream.run, _live_report(stream)
     items = list(stream.items.all())
     stale = is_stale(stream, now)
     destinations = tuple(airing.destination(output, state, report) for output in stream.outputs.all())
