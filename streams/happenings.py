@@ -185,7 +185,7 @@ class _Story:
         off_s = round(max(0.0, renewal.off_s), 1)
         now |= {"told": None, "has_been_live": True, "off_since": None, "off_s": round(now["off_s"] + off_s, 1)}
         now["name"] = name = self._names.output(each.id)
-        self._tell(f"d{each.id}", Kind.RENEWED, output=each.id, name=name, off_s=off_s, asked=renewal.asked)
+        self._tell(f"r{each.id}", Kind.RENEWED, output=each.id, name=name, off_s=off_s, asked=renewal.asked)
 
     def _is_live(self, each: DestinationState, was: Mapping[str, Any], now: dict[str, Any]) -> None:
         now["told"] = None
@@ -206,8 +206,9 @@ class _Story:
 
     def _is_away(self, each: DestinationState, was: Mapping[str, Any], now: dict[str, Any]) -> None:
         is_lost = was.get("state") in ("live", "renewing")
-        if is_lost and now["off_since"] is None:
+        if is_lost:
             now["quiet"] = self._report.phase != "on_air"
+        if is_lost and now["off_since"] is None:
             # Without a playout nobody knows since when; the agent names the run's begin.
             now["off_since"] = self._now if now["quiet"] else self._moment(each.since)
         never_came = each.state != "connecting" and not was.get("has_been_live") and now["off_since"] is None
