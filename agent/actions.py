@@ -69,6 +69,7 @@ class Steer:
     order_id: str
     order: str
     item_id: int | None
+    destination_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

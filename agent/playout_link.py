@@ -8,12 +8,12 @@ import json
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from agent.protocol import DestinationState, InputState
+from agent.protocol import DestinationState, InputState, Renewal
 from agent.state import Playing
 
 SOCKET: Final = "control.sock"
@@ -25,6 +25,7 @@ STEER_SECONDS: Final = 0.8
 SILENCE_SECONDS: Final = 10.0
 LONGEST_REASON: Final = 300
 LONGEST_LINE: Final = 4 * 1024 * 1024
+NOTHING: Final[Mapping[str, int | None]] = {}
 log = logging.getLogger("agent.playout_link")
 
 
@@ -79,12 +80,10 @@ class PlayoutLink:
             self._put({"order": "reload"}, float("inf"))
 
     def order(
-        self, name: str, item_id: int | None = None, within: float = ANSWER_SECONDS
+        self, name: str, about: Mapping[str, int | None] = NOTHING, within: float = ANSWER_SECONDS
     ) -> Coroutine[Any, Any, Answer]:
         """In line from now on; await what comes back for the answer."""
-        body: dict[str, Any] = {"order": name}
-        if item_id is not None:
-            body["item_id"] = item_id
+        body = {"order": name} | {key: value for key, value in about.items() if value is not None}
         return _answer_to(self._put(body, asyncio.get_running_loop().time() + within))
 
     async def stop(self) -> bool:
@@ -244,6 +243,8 @@ def playing_from(status: dict[str, Any]) -> Playing:
         slate=_text_or_none(status.get("slate")),
         paused=bool(status.get("paused")),
         input=_input(status.get("input")),
+        restart_from=_float_or_none((status.get("restart") or {}).get("next_from")),
+        restart_by=_float_or_none((status.get("restart") or {}).get("next_by")),
         destinations=tuple(_destination(each) for each in status.get("destinations") or ()),
     )
 
@@ -274,7 +275,26 @@ def _destination(body: dict[str, Any]) -> DestinationState:
         reconnects=int(body.get("reconnects") or 0),
         drops=int(body.get("drops") or 0),
         lag_ms=int(body.get("lag_ms") or 0),
+        renewal=_renewal(body.get("renewal")),
     )
+
+
+def _renewal(body: dict[str, Any] | None) -> Renewal | None:
+    """None: of a playout that an earlier version began."""
+    if body is None:
+        return None
+    return Renewal(
+        count=int(body["count"]),
+        at=_float_or_none(body["at"]),
+        off_s=float(body["off_s"]),
+        asked=bool(body["asked"]),
+        next_from=_float_or_none(body["next_from"]),
+        next_by=_float_or_none(body["next_by"]),
+    )
+
+
+def _float_or_none(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 async def _connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -121,6 +121,8 @@ class PushUrl:
     enabled: bool = True
     via: str = "native"
     """How it is pushed: `native` (the playout's own client), `ffmpeg` or `nginx`."""
+    renew_every_s: float | None = None
+    """The longest that one broadcast there gets before it is closed properly and published anew; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,11 @@ class StreamConfig:
     """Where a picture of what is on air may be put (signed, so a secret); empty: none is wanted."""
     slate: SlateFile | None = None
     """None: the slate that FFmpeg makes."""
+    restart_every_s: float | None = None
+    """The longest that a run goes on before all of it begins anew, where it is; None: for ever."""
+    begin_item_id: int | None = None
+    """Where the run begins, when not at its beginning: `begin_at_s` into this item."""
+    begin_at_s: float = 0.0
     request_id: str = ""
 
     @property
@@ -151,10 +158,23 @@ class StreamConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """A destination's renewals: how many, the last one (when, how long nothing went there, whether somebody asked for
+    it) and between when and when the next one is due."""
+
+    count: int = 0
+    at: float | None = None
+    off_s: float = 0.0
+    asked: bool = False
+    next_from: float | None = None
+    next_by: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationState:
     id: int
     state: str
-    """connecting, live, reconnecting, refused, failed or disabled."""
+    """connecting, live, reconnecting, renewing, refused, failed or disabled."""
     since: float
     reason: str | None = None
     bytes_sent: int = 0
@@ -163,6 +183,7 @@ class DestinationState:
     drops: int = 0
     lag_ms: int = 0
     """How much of the stream waits for the server to take it."""
+    renewal: Renewal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +222,9 @@ class RunReport:
     """Why the slate is on air; None while an item is."""
     paused: bool = False
     input: InputState | None = None
+    restart_from: float | None = None
+    restart_by: float | None = None
+    """Between when and when all of it begins anew as planned."""
     destinations: tuple[DestinationState, ...] = ()
 
 
@@ -265,6 +289,8 @@ class SteerStream:
     timestamp: float
     item_id: int | None = None
     """For `jump` and `play_next`."""
+    destination_id: int | None = None
+    """For `renew`."""
     request_id: str = ""
 
 
@@ -386,7 +412,7 @@ _VPS_MESSAGES: Final[dict[str, type[Pong | Heartbeat | Steered | DestinationTest
 }
 
 STATUSES: Final = ("STREAMING", "STOPPED", "ERROR")
-STEERINGS: Final = ("next", "previous", "jump", "play_next", "pause", "resume")
+STEERINGS: Final = ("next", "previous", "jump", "play_next", "pause", "resume", "renew")
 VIAS: Final = ("native", "ffmpeg", "nginx")
 TEST_STATES: Final = ("ok", "refused", "failed", "unreachable")
 
@@ -467,9 +493,9 @@ def _check_words(message: UpMessage) -> None:
 def fingerprint(config: StreamConfig) -> str:
     """See `StreamConfig.fingerprint`. Keyed material goes in hashed, so the result may be logged."""
     items = [(item.item_id, item.file_id, item.size, item.live_url) for item in config.video_files]
-    pushes = [(push.id, push.url, push.key, push.enabled, push.via) for push in config.push_urls]
+    pushes = [(push.id, push.url, push.key, push.enabled, push.via, push.renew_every_s) for push in config.push_urls]
     slate = config.slate and (config.slate.file_id, config.slate.kind, config.slate.size)
-    material = json.dumps([items, pushes, config.loop, config.order, slate])
+    material = json.dumps([items, pushes, config.loop, config.order, slate, config.restart_every_s])
     return hashlib.sha256(material.encode()).hexdigest()[:16]
 
 

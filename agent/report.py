@@ -112,6 +112,8 @@ def run_report(run: Run, media: Library) -> RunReport:
         slate=playing.slate if playing else None,
         paused=playing.paused if playing else False,
         input=playing.input if playing else None,
+        restart_from=playing.restart_from if playing else None,
+        restart_by=playing.restart_by if playing else None,
         destinations=_destinations(run),
     )
 
@@ -150,7 +152,9 @@ def _untold(run: Run, push: PushUrl) -> DestinationState:
 def visible(run: Run, media: Library) -> tuple[Any, ...]:
     """What is worth a heartbeat of its own when it changes (counters and positions are not)."""
     report = run_report(run, media)
-    states = tuple((each.id, each.state, each.reason) for each in report.destinations)
+    states = tuple(
+        (each.id, each.state, each.reason, each.renewal and each.renewal.count) for each in report.destinations
+    )
     live = report.input and (report.input.item_id, report.input.state, report.input.reason)
     return (
         report.run_id,
@@ -176,14 +180,28 @@ def plan_of(run: Run, media: Library, slates: Shelf, nginx_port: int) -> dict[st
         "loop": config.loop,
         "order": config.order,
         "slate": shelf.path_for(run.order, DEFAULT, slates),
+        "restart_every_s": config.restart_every_s,
+        "begin": _begin(config),
         "items": [_plan_item(run, item, media, slates) for item in config.video_files],
         "destinations": [
-            {"id": push.id, "name": push.name, "enabled": push.enabled, "via": push.via}
+            {
+                "id": push.id,
+                "name": push.name,
+                "enabled": push.enabled,
+                "via": push.via,
+                "renew_every_s": push.renew_every_s,
+            }
             | relays.place(run, push, nginx_port)
             for push in config.push_urls
             if bad_destination(push) is None and not relays.waits(run, push)
         ],
     }
+
+
+def _begin(config: StreamConfig) -> dict[str, Any] | None:
+    if config.begin_item_id is None:
+        return None
+    return {"item_id": config.begin_item_id, "position_s": config.begin_at_s}
 
 
 def _plan_item(run: Run, item: VideoFile, media: Library, slates: Shelf) -> dict[str, Any]:

@@ -65,6 +65,8 @@ class Playing:
     """Why the slate is on air."""
     paused: bool = False
     input: InputState | None = None
+    restart_from: float | None = None
+    restart_by: float | None = None
     destinations: tuple[DestinationState, ...] = ()
 
     @property

@@ -25,7 +25,8 @@ def steer(turn: Turn, event: SteerStream) -> None:
         return
     turn.note("info", f"told to {event.order}", run, request_id=event.request_id or None)
     turn.steered[event.order_id] = None
-    turn.do(Steer(run.stream_id, run.run_id, event.order_id, event.order, event.item_id))
+    about = (event.item_id, event.destination_id)
+    turn.do(Steer(run.stream_id, run.run_id, event.order_id, event.order, *about))
 
 
 def _why_not(run: Run | None, event: SteerStream) -> str | None:
@@ -41,6 +42,8 @@ def _why_not(run: Run | None, event: SteerStream) -> str | None:
         return "there is no such order"
     if event.order in _NAMES_AN_ITEM and event.item_id not in {item.item_id for item in run.config.video_files}:
         return "there is no such item in the list"
+    if event.order == "renew" and event.destination_id not in {push.id for push in run.config.push_urls}:
+        return "there is no such destination"
     return None
 
 

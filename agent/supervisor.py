@@ -169,7 +169,8 @@ class Supervisor:
     def steer(self, order: Steer) -> None:
         """Posts SteerAnswered, whatever comes of it."""
         playout = self._playouts.get(order.run_id)
-        answer = playout.link.order(order.order, order.item_id, STEER_SECONDS) if playout else None
+        about = {"item_id": order.item_id, "destination_id": order.destination_id}
+        answer = playout.link.order(order.order, about, STEER_SECONDS) if playout else None
         self._later(self._answer(order, answer))
 
     async def _answer(self, order: Steer, coming: Awaitable[Answer] | None) -> None:

@@ -8,9 +8,11 @@ from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from accounts import audit
 from accounts.models import User
@@ -28,14 +30,14 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["name", "host", "region"]
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 100
-    actions = ["activate", "drain", "deactivate"]
+    actions = ["activate", "drain", "drain_softly", "deactivate"]
     readonly_fields = [
-        "reachable", "health", "streams", "runs_held", "load", "busy", "network", "heard", "clock_offset_s",
+        "draining", "reachable", "health", "streams", "runs_held", "load", "busy", "network", "heard", "clock_offset_s",
         "agent_version", "agent_protocol", "last_health_check_at", "status_message", "created_at",
     ]  # fmt: skip
     fieldsets = [
         (None, {"fields": ["name", "host", "region", "status", "status_message"]}),
-        (_("Now"), {"fields": ["reachable", "streams", "runs_held", "load", "network", "heard"]}),
+        (_("Now"), {"fields": ["reachable", "draining", "streams", "runs_held", "load", "network", "heard"]}),
         (_("Health"), {"fields": ["health", "last_health_check_at", "busy", "clock_offset_s", *_AGENT]}),
         (_("Limits"), {"fields": ["max_streams", "supports_multistream", "uplink_mbit"]}),
         (_("SSH"), {"fields": ["ssh_user", "ssh_port", "host_key"]}),
@@ -47,7 +49,17 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("status"), ordering="status")
     def state(self, vps: Vps) -> SafeString | str:
-        return pill(vps.state)
+        left = self.draining(vps)
+        return format_html("{} <small>{}</small>", pill(vps.state), left) if left else pill(vps.state)
+
+    @admin.display(description=_("draining"))
+    def draining(self, vps: Vps) -> str:
+        """What is still to be done; empty for one that is not drained."""
+        if vps.state is not VpsStatus.DRAINING:
+            return ""
+        n = getattr(vps, "current_streams", 0)
+        left = ngettext("%(n)d stream left", "%(n)d streams left", n) % {"n": n}
+        return _("%(left)s, moved one after another") % {"left": left} if vps.drain_moves else left
 
     @admin.display(description=_("reachable"), ordering="last_heartbeat_at")
     def reachable(self, vps: Vps) -> SafeString:
@@ -97,19 +109,28 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     def activate(self, request: HttpRequest, chosen: models.QuerySet[Vps]) -> None:
         self._set(request, chosen, VpsStatus.ACTIVE)
 
-    @admin.action(description=_("Drain: no new streams, those on it stay"), permissions=["change"])
+    @admin.action(description=_("Drain: move its streams to others now, one after another"), permissions=["change"])
     def drain(self, request: HttpRequest, chosen: models.QuerySet[Vps]) -> None:
+        self._set(request, chosen, VpsStatus.DRAINING, moves=True)
+
+    @admin.action(description=_("Drain: no new streams, those on it play to their end"), permissions=["change"])
+    def drain_softly(self, request: HttpRequest, chosen: models.QuerySet[Vps]) -> None:
         self._set(request, chosen, VpsStatus.DRAINING)
 
     @admin.action(description=_("Switch off: no new streams"), permissions=["change"])
     def deactivate(self, request: HttpRequest, chosen: models.QuerySet[Vps]) -> None:
         self._set(request, chosen, VpsStatus.INACTIVE)
 
-    def _set(self, request: HttpRequest, chosen: models.QuerySet[Vps], status: VpsStatus) -> None:
-        changed = list(chosen.exclude(status=status))
-        Vps.objects.filter(pk__in=[vps.pk for vps in changed]).update(status=status)
+    def _set(
+        self, request: HttpRequest, chosen: models.QuerySet[Vps], status: VpsStatus, *, moves: bool = False
+    ) -> None:
+        """Draining again in the other way is a change, too; since when it drains stays."""
+        changed = list(chosen.exclude(status=status, drain_moves=moves))
+        now = timezone.now() if status is VpsStatus.DRAINING else None
         for vps in changed:
-            audit.record(cast(User, request.user), f"set {status.value.lower()}", vps, request)
+            since = (vps.draining_since or now) if now else None
+            Vps.objects.filter(pk=vps.pk).update(status=status, drain_moves=moves, draining_since=since)
+            audit.record(cast(User, request.user), f"set {status.value.lower()}", vps, request, moves=moves)
         self.message_user(request, _("%(n)d VPSes changed.") % {"n": len(changed)}, messages.SUCCESS)
 
     def save_model(self, request: HttpRequest, obj: Vps, form: Any, change: bool) -> None:
@@ -118,6 +139,9 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
             super().save_model(request, obj, form, change)
         elif form.changed_data:
             obj.save(update_fields=form.changed_data)
+            if "status" in form.changed_data:
+                since = timezone.now() if obj.state is VpsStatus.DRAINING else None
+                Vps.objects.filter(pk=obj.pk).update(drain_moves=False, draining_since=since)
         verb = "change" if change else "create"
         audit.record(cast(User, request.user), verb, obj, request, fields=form.changed_data)
 

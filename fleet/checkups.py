@@ -11,7 +11,7 @@ import structlog
 from django.db import transaction
 from django.utils.translation import ngettext
 
-from fleet.health import Vitals, judge
+from fleet.health import Vitals, harms, judge
 from fleet.models import Vps, VpsStatus
 from kit import bulk
 from kit.conflicts import again_on_conflict
@@ -29,6 +29,7 @@ class Checkup:
     name: str
     reason: str
     before: str
+    harms_since: datetime | None
 
 
 def check_all(now: datetime) -> str:
@@ -50,17 +51,22 @@ def check(vpses: Iterable[Vps], now: datetime) -> list[Checkup]:
 @again_on_conflict
 @transaction.atomic
 def _write(found: Iterable[Checkup], now: datetime) -> None:
-    reasons = {each.vps_id: each.reason for each in found}
-    there = bulk.locked(Vps, reasons).values_list("pk", flat=True)
-    bulk.update_rows(Vps, {pk: {"unhealthy": reasons[pk], "last_health_check_at": now} for pk in there})
+    columns = {
+        each.vps_id: {"unhealthy": each.reason, "harms_since": each.harms_since, "last_health_check_at": now}
+        for each in found
+    }
+    there = bulk.locked(Vps, columns).values_list("pk", flat=True)
+    bulk.update_rows(Vps, {pk: columns[pk] for pk in there})
 
 
 def _check(vps: Vps, now: datetime) -> Checkup:
     is_expected = vps.state in IN_SERVICE
-    reason = judge(_vitals(vps, now), was_unhealthy=bool(vps.unhealthy))[:500] if is_expected else ""
+    vitals, was_unhealthy = _vitals(vps, now), bool(vps.unhealthy)
+    reason = judge(vitals, was_unhealthy=was_unhealthy)[:500] if is_expected else ""
+    does_harm = bool(reason) and harms(vitals, was_unhealthy=was_unhealthy)
     if bool(reason) != bool(vps.unhealthy):
         log.warning("fleet.unhealthy" if reason else "fleet.well_again", vps=vps.pk, reason=reason or vps.unhealthy)
-    return Checkup(vps.pk, vps.name, reason, vps.unhealthy)
+    return Checkup(vps.pk, vps.name, reason, vps.unhealthy, (vps.harms_since or now) if does_harm else None)
 
 
 def _vitals(vps: Vps, now: datetime) -> Vitals:

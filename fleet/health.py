@@ -34,6 +34,10 @@ MEMORY: Final = Limit(95.0, 88.0)
 DISK: Final = Limit(95.0, 90.0)
 
 
+FULL_DISK: Final = Limit(99.0, 97.0)
+"""Nothing can be fetched or written down any more: the next item of a list may be missing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
     """`silent_s` None: never heard of. Percentages None: never said."""
@@ -53,6 +57,16 @@ def judge(vitals: Vitals, *, was_unhealthy: bool = False) -> str:
     if vitals.silent_s > SILENT_S:
         return _("no heartbeat for %(s)d s") % {"s": vitals.silent_s}
     return "; ".join(_complaints(vitals, was_unhealthy))
+
+
+def harms(vitals: Vitals, *, was_unhealthy: bool = False) -> bool:
+    """Whether that harms what is on air there: it runs late, or will be killed. A clock that is wrong, an old agent and
+    a disk that is merely nearly full harm nothing that plays; silence is for `streams.converge`, which is quicker."""
+    return (
+        BUSY.is_crossed(vitals.busy, was_unhealthy)
+        or MEMORY.is_crossed(vitals.memory, was_unhealthy)
+        or FULL_DISK.is_crossed(vitals.disk, was_unhealthy)
+    )
 
 
 def _complaints(vitals: Vitals, was_unhealthy: bool) -> Iterator[str]:

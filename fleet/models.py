@@ -29,9 +29,19 @@ class VpsStatus(TonedChoices):
 
 class VpsQuerySet(models.QuerySet["Vps"]):
     def with_current_streams(self) -> VpsQuerySet:
-        """Adds `current_streams`: the runs whose slot is held. A count, never a counter, so it cannot drift."""
+        """Adds `current_streams`: the runs whose slot is held, and those that have not quite left for another VPS. A
+        count, never a counter, so it cannot drift."""
         held = models.FilteredRelation("runs", condition=models.Q(runs__slot_released_at__isnull=True))
-        return self.annotate(held_runs=held, current_streams=models.Count("held_runs", distinct=True))
+        left = models.FilteredRelation(
+            "left_runs",
+            condition=models.Q(
+                left_runs__moved_at__isnull=False,
+                left_runs__commanded_at__isnull=True,
+                left_runs__ended_at__isnull=True,
+            ),
+        )
+        count = models.Count("held_runs", distinct=True) + models.Count("leaving_runs", distinct=True)
+        return self.annotate(held_runs=held, leaving_runs=left, current_streams=count)
 
     def reachable(self, now: datetime) -> VpsQuerySet:
         return self.filter(last_heartbeat_at__gte=now - settings.HEARTBEAT_FRESH)
@@ -64,6 +74,11 @@ class Vps(models.Model):
     status = models.CharField(
         _("status"), max_length=12, choices=VpsStatus.choices, default=VpsStatus.INACTIVE, db_index=True
     )
+    draining_since = models.DateTimeField(null=True, editable=False)
+    drain_moves = models.BooleanField(default=False, editable=False)
+    """Draining: its streams are moved to others; otherwise they stay until they end."""
+    left_at = models.DateTimeField(null=True, editable=False)
+    """When a stream was last taken away from it (`streams.evacuating`)."""
     status_message = models.CharField(_("status message"), max_length=500, blank=True)
     max_streams = models.PositiveIntegerField(_("streams at most"), default=4)
     supports_multistream = models.BooleanField(_("several destinations per stream"), default=True)
@@ -84,6 +99,8 @@ class Vps(models.Model):
     last_heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, blank=True, editable=False)
     unhealthy = models.CharField(_("unhealthy because"), max_length=500, blank=True, editable=False)
     """What the last health check found (`fleet.health`); empty: well, or no reason to look."""
+    harms_since = models.DateTimeField(null=True, editable=False)
+    """Since then what is wrong with it harms streams on air, too."""
     last_health_check_at = models.DateTimeField(_("last health check"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("added"), auto_now_add=True)
 

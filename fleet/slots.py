@@ -29,4 +29,6 @@ def lock_with_room(vps_id: int, now: datetime) -> bool:
 
 
 def held(vps_id: int) -> int:
-    return Vps(pk=vps_id).runs.holding().count()
+    """Also by those that have not quite left."""
+    vps = Vps(pk=vps_id)
+    return vps.runs.holding().count() + vps.left_runs.leaving().count()

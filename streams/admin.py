@@ -26,6 +26,7 @@ from streams import schedule_admin as schedule_admin
 from streams.errors import Refused
 from streams.explain import choice_table, lines
 from streams.models import Destination, LiveInput, PlaylistItem, Run, Stream, StreamDestination, Transition
+from streams.moving_admin import MovesStreams
 from streams.telling import lasting
 
 Verb = Callable[[Stream, User | None], object]
@@ -91,7 +92,7 @@ class TransitionInline(ReadOnlyInline):
 
 
 @admin.register(Stream)
-class StreamAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
+class StreamAdmin(MovesStreams, NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["title", "owner", "state", "why", "vps", "since"]
     list_select_related = ["owner", "run__vps"]
     list_filter = ["status", "run__vps"]
@@ -106,11 +107,11 @@ class StreamAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     change_form_template = "admin/streams/stream/change_form.html"
     fields = [
         "title", "owner", "state", "why", "vps", "since", "description", "order", "loop", "keep_files_after_stop",
-        "slate_clip", "preferred_vps", "last_started_at", "last_stopped_at", "created_at",
+        "slate_clip", "restart_every_h", "preferred_vps", "last_started_at", "last_stopped_at", "created_at",
     ]  # fmt: skip
     readonly_fields = [
         "title", "owner", "state", "why", "vps", "since", "description", "order", "loop", "keep_files_after_stop",
-        "slate_clip", "last_started_at", "last_stopped_at", "created_at",
+        "slate_clip", "restart_every_h", "last_started_at", "last_stopped_at", "created_at",
     ]  # fmt: skip
     VERBS: ClassVar[dict[str, tuple[Verb, Any, Any]]] = {
         "start": (verbs.start, _("Start"), _("They go on air, as if their owners had pressed Start.")),
@@ -281,7 +282,7 @@ class DestinationAdmin(ReadOnlyAdmin):
     list_filter = ["platform", "via", ("deleted_at", admin.EmptyFieldListFilter)]
     search_fields = ["name", "owner__email", "url"]
     show_facets = admin.ShowFacets.NEVER
-    fields = ["name", "owner", "platform", "url", "via", "created_at", "updated_at", "deleted_at"]
+    fields = ["name", "owner", "platform", "url", "via", "renew_every_h", "created_at", "updated_at", "deleted_at"]
 
 
 @admin.register(LiveInput)

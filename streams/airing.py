@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -41,6 +42,18 @@ class InputView:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewalView:
+    """When a destination was last connected anew, how long nothing went there then, and between when and when that is
+    due again."""
+
+    at: datetime | None
+    off_s: float
+    asked: bool
+    next_from: datetime | None
+    next_by: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class DestinationView:
     output_id: int
     destination_id: int
@@ -56,6 +69,7 @@ class DestinationView:
     via: str
     """How it is pushed, in words; empty for our own client."""
     enabled: bool
+    renewal: RenewalView | None
 
 
 def now_playing(items: list[PlaylistItem], report: Report, since_s: float = 0.0) -> NowPlaying | None:
@@ -90,7 +104,7 @@ def live_input(items: list[PlaylistItem], report: Report) -> InputView | None:
     if not said:
         return None
     title = _title_of(items, said["item_id"])
-    return InputView(title, said["state"], _moment(said.get("since")), mask(said.get("reason") or ""))
+    return InputView(title, said["state"], moment(said.get("since")), mask(said.get("reason") or ""))
 
 
 def next_titles(items: list[PlaylistItem], report: Report) -> tuple[str, ...]:
@@ -118,14 +132,24 @@ def destination(output: StreamDestination, state: Status, report: Report) -> Des
         name=output.destination.name,
         platform=Platform(output.destination.platform),
         state=shown,
-        since=_moment(word.get("since")) if is_told else None,
+        since=moment(word.get("since")) if is_told else None,
         reason=mask(word.get("reason") or "") if is_told else "",
         bitrate_kbps=word.get("bitrate_kbps", 0.0) if shown is DestinationState.LIVE else 0.0,
         reconnects=word.get("reconnects", 0),
         lag_ms=_lag_ms(word) if shown is DestinationState.LIVE else 0,
         via="" if output.destination.via == Via.NATIVE else output.destination.get_via_display(),
         enabled=output.enabled,
+        renewal=renewal(word.get("renewal")) if is_told else None,
     )
+
+
+def renewal(said: Mapping[str, Any] | None) -> RenewalView | None:
+    """None while there is nothing to tell."""
+    if not said or not (said.get("at") or said.get("next_by")):
+        return None
+    moments = (moment(said.get(name)) for name in ("at", "next_from", "next_by"))
+    at, first, last = moments
+    return RenewalView(at, said.get("off_s", 0.0), said.get("asked", False), first, last)
 
 
 def _lag_ms(word: dict[str, Any]) -> int:
@@ -133,7 +157,7 @@ def _lag_ms(word: dict[str, Any]) -> int:
     return lag_ms if lag_ms >= LAG_SHOWN_MS else 0
 
 
-def _moment(unix: float | None) -> datetime | None:
+def moment(unix: float | None) -> datetime | None:
     """An agent's clock reading; None for one no calendar has."""
     try:
         return datetime.fromtimestamp(unix, UTC) if unix else None

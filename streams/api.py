@@ -9,59 +9,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Router, Schema
 
-from streams import access, actions, snapshot
+from streams import access, actions, api_shown, snapshot
 from streams.actions import Outcome
-from streams.airing import DestinationView
-from streams.models import Progress, Stream
+from streams.api_shown import StreamOut
+from streams.models import Progress
 
 router = Router(tags=["streams"])
 PAGE: int = 100
-
-
-class DestinationOut(Schema):
-    id: int
-    name: str
-    platform: str
-    state: str
-    enabled: bool
-    reason: str
-    bitrate_kbps: float
-    reconnects: int
-    lag_ms: int
-    """How much of the stream waits for the server; 0 below 300 ms."""
-    since: datetime | None
-
-
-class ItemOut(Schema):
-    id: int
-    title: str
-    file_id: int | None
-    """None for a live input."""
-
-
-class StreamOut(Schema):
-    id: int
-    title: str
-    status: str
-    since: datetime
-    headline: str
-    failure_reason: str
-    run_id: str | None
-    vps: str
-    uptime_s: float | None
-    bitrate_kbps: float | None
-    is_stale: bool
-    now_playing: str | None
-    now_playing_item: int | None
-    position_s: float | None
-    next: list[str]
-    slate: str | None
-    """Why the slate is on air; null while an item is."""
-    paused: bool
-    loop: bool
-    order: str
-    items: list[ItemOut]
-    destinations: list[DestinationOut]
 
 
 class StreamsOut(Schema):
@@ -125,26 +79,35 @@ def list_streams(request: HttpRequest, offset: int = 0, limit: int = PAGE) -> di
     start = min(max(0, offset), count)
     page = list(rows[start : start + min(max(1, limit), PAGE)])
     shown = snapshot.snapshots_for(page, timezone.now())
-    return {"items": [_out(stream, each) for stream, each in zip(page, shown, strict=True)], "count": count}
+    return {"items": [api_shown.out(stream, each) for stream, each in zip(page, shown, strict=True)], "count": count}
 
 
 @router.get("/{int:stream_id}", response=StreamOut)
 def get_stream(request: HttpRequest, stream_id: int) -> dict[str, Any]:
-    return _fresh(access.stream_of(request.user, stream_id))
+    return api_shown.fresh(access.stream_of(request.user, stream_id))
 
 
 @router.post("/{int:stream_id}/start", response=StreamOut)
-def start_stream(request: HttpRequest, stream_id: int) -> dict[str, Any]:
+def start_stream(request: HttpRequest, stream_id: int, from_beginning: bool = False) -> dict[str, Any]:
+    """After a failure it goes on at `resume`, unless it is to start `from_beginning`."""
     stream = access.stream_of(request.user, stream_id)
-    actions.start(stream, access.person(request.user))
-    return _fresh(access.stream_of(request.user, stream_id))
+    actions.start(stream, access.person(request.user), from_beginning=from_beginning)
+    return api_shown.fresh(access.stream_of(request.user, stream_id))
 
 
 @router.post("/{int:stream_id}/stop", response=StreamOut)
 def stop_stream(request: HttpRequest, stream_id: int) -> dict[str, Any]:
     stream = access.stream_of(request.user, stream_id)
     actions.stop(stream, access.person(request.user))
-    return _fresh(access.stream_of(request.user, stream_id))
+    return api_shown.fresh(access.stream_of(request.user, stream_id))
+
+
+@router.post("/{int:stream_id}/retry", response=StreamOut)
+def retry_stream(request: HttpRequest, stream_id: int) -> dict[str, Any]:
+    """The next try of a stream that was interrupted, at once. 409 `wrong_state`: it waits for none."""
+    stream = access.stream_of(request.user, stream_id)
+    actions.try_now(stream, access.person(request.user))
+    return api_shown.fresh(access.stream_of(request.user, stream_id))
 
 
 @router.post("/{int:stream_id}/steer", response=SteerOut)
@@ -170,7 +133,7 @@ def replace_playlist(request: HttpRequest, stream_id: int, wanted: PlaylistIn) -
     """Replaces the playlist, on air too; what plays goes on playing while it is in the new one."""
     stream = access.stream_of(request.user, stream_id)
     actions.replace_playlist(stream, wanted.file_ids, access.person(request.user))
-    return _fresh(access.stream_of(request.user, stream_id))
+    return api_shown.fresh(access.stream_of(request.user, stream_id))
 
 
 @router.patch("/{int:stream_id}", response=StreamOut)
@@ -178,7 +141,7 @@ def change_playing(request: HttpRequest, stream_id: int, wanted: PlayingIn) -> d
     """Whether the playlist starts over at its end, and in which order it plays."""
     stream = access.stream_of(request.user, stream_id)
     actions.set_playing(stream, access.person(request.user), loop=wanted.loop, order=wanted.order)
-    return _fresh(access.stream_of(request.user, stream_id))
+    return api_shown.fresh(access.stream_of(request.user, stream_id))
 
 
 @router.post("/{int:stream_id}/outputs", response=StreamOut)
@@ -186,7 +149,7 @@ def add_output(request: HttpRequest, stream_id: int, wanted: OutputIn) -> dict[s
     """One more of the owner's saved destinations; the others notice nothing."""
     stream = access.stream_of(request.user, stream_id)
     actions.add_output(stream, wanted.destination_id, access.person(request.user), enabled=wanted.enabled)
-    return _fresh(access.stream_of(request.user, stream_id))
+    return api_shown.fresh(access.stream_of(request.user, stream_id))
 
 
 @router.post("/{int:stream_id}/outputs/{int:output_id}", response=StreamOut)
@@ -194,7 +157,14 @@ def switch_output(request: HttpRequest, stream_id: int, output_id: int, wanted: 
     """Switches one destination on or off. `output_id` is the `id` of the stream's destination."""
     output = access.output_of(request.user, stream_id, output_id)
     actions.set_output_enabled(output, wanted.enabled, access.person(request.user))
-    return _fresh(access.stream_of(request.user, stream_id))
+    return api_shown.fresh(access.stream_of(request.user, stream_id))
+
+
+@router.post("/{int:stream_id}/outputs/{int:output_id}/renew", response=SteerOut)
+def renew_output(request: HttpRequest, stream_id: int, output_id: int) -> dict[str, Any]:
+    """Closes the connection properly and makes it anew; one that waits for its next try is tried at once."""
+    output = access.output_of(request.user, stream_id, output_id)
+    return _outcome(actions.renew(output, access.person(request.user)))
 
 
 @router.delete("/{int:stream_id}/outputs/{int:output_id}", response=StreamOut)
@@ -202,7 +172,7 @@ def remove_output(request: HttpRequest, stream_id: int, output_id: int) -> dict[
     """Takes a destination out of the stream; it stays saved."""
     stream = access.stream_of(request.user, stream_id)
     actions.remove_output(stream, output_id, access.person(request.user))
-    return _fresh(access.stream_of(request.user, stream_id))
+    return api_shown.fresh(access.stream_of(request.user, stream_id))
 
 
 @router.get("/{int:stream_id}/progress", response=ProgressOut)
@@ -221,49 +191,3 @@ def get_progress(request: HttpRequest, stream_id: int) -> dict[str, Any]:
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     return {"message": outcome.words, "answered": outcome.answered, "item_id": outcome.item_id}
-
-
-def _fresh(stream: Stream) -> dict[str, Any]:
-    return _out(stream, snapshot.snapshots_for([stream], timezone.now())[0])
-
-
-def _out(stream: Stream, shown: snapshot.Snapshot) -> dict[str, Any]:
-    now = shown.now_playing
-    return {
-        "id": shown.id,
-        "title": shown.title,
-        "status": shown.state.value,
-        "since": shown.since,
-        "headline": shown.headline,
-        "failure_reason": shown.failure_reason,
-        "run_id": str(shown.run_id) if shown.run_id else None,
-        "vps": shown.vps,
-        "uptime_s": shown.uptime_s,
-        "bitrate_kbps": shown.bitrate_kbps,
-        "is_stale": shown.is_stale,
-        "now_playing": now.title if now else None,
-        "now_playing_item": now.item_id if now else None,
-        "position_s": now.position_s if now else None,
-        "next": list(shown.next_titles),
-        "slate": shown.slate,
-        "paused": shown.paused,
-        "loop": stream.loop,
-        "order": stream.order,
-        "items": [{"id": item.pk, "title": item.title, "file_id": item.file_id} for item in stream.items.all()],
-        "destinations": [_destination(view) for view in shown.destinations],
-    }
-
-
-def _destination(view: DestinationView) -> dict[str, Any]:
-    return {
-        "id": view.output_id,
-        "name": view.name,
-        "platform": view.platform.value,
-        "state": view.state.value,
-        "enabled": view.enabled,
-        "reason": view.reason,
-        "bitrate_kbps": view.bitrate_kbps,
-        "reconnects": view.reconnects,
-        "lag_ms": view.lag_ms,
-        "since": view.since,
-    }

@@ -26,6 +26,8 @@ class DestinationIn(Schema):
     url: str
     platform: str = "custom"
     via: str = "native"
+    renew_every_h: int | None = None
+    """The longest that one broadcast gets; null: what the platform allows, 0: never renewed."""
     key: SecretStr = SecretStr("")
 
 
@@ -36,6 +38,8 @@ class DestinationChange(Schema):
     url: str | None = None
     platform: str | None = None
     via: str | None = None
+    renew_every_h: int | None = None
+    """Here null is a value: what the platform allows."""
     key: SecretStr = SecretStr("")
 
 
@@ -45,6 +49,7 @@ class SavedDestinationOut(Schema):
     url: str
     platform: str
     via: str
+    renew_every_h: int | None
     streams: list[int]
 
 
@@ -76,7 +81,8 @@ def list_destinations(request: HttpRequest, offset: int = 0, limit: int = PAGE) 
 @router.post("/", response={201: SavedDestinationOut})
 def create_destination(request: HttpRequest, body: DestinationIn) -> dict[str, Any]:
     user = _user(request)
-    spec = DestinationSpec(body.platform, body.name, body.url, body.key.get_secret_value(), body.via)
+    plain = body.model_dump(exclude={"key"})
+    spec = DestinationSpec(**plain, key=body.key.get_secret_value())
     return _out(actions.save_destination(user, spec, user))
 
 
@@ -88,8 +94,9 @@ def get_destination(request: HttpRequest, destination_id: int) -> dict[str, Any]
 @router.patch("/{int:destination_id}", response=SavedDestinationOut)
 def change_destination(request: HttpRequest, destination_id: int, body: DestinationChange) -> dict[str, Any]:
     row = access.destination_of(request.user, destination_id)
-    given = body.model_dump(exclude_none=True, exclude={"key"})
-    now = {name: getattr(row, name) for name in ("platform", "name", "url", "via")}
+    said = body.model_dump(exclude_unset=True, exclude={"key"})
+    given = {name: value for name, value in said.items() if value is not None or name == "renew_every_h"}
+    now = {name: getattr(row, name) for name in ("platform", "name", "url", "via", "renew_every_h")}
     spec = DestinationSpec(**(now | given), key=body.key.get_secret_value())
     return _out(actions.save_destination(row.owner, spec, access.person(request.user), row))
 
@@ -129,5 +136,6 @@ def _out(row: Destination) -> dict[str, Any]:
         "url": row.url,
         "platform": row.platform,
         "via": row.via,
+        "renew_every_h": row.renew_every_h,
         "streams": sorted(output.stream_id for output in row.outputs.all()),
     }

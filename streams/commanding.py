@@ -15,7 +15,7 @@ from fleet import commands
 from kit.actors import after_commit
 from kit.conflicts import again_on_conflict
 from media_library.actions import download_url
-from streams import lifecycle, pictures, slates
+from streams import lifecycle, pictures, platforms, slates
 from streams.errors import WrongState
 from streams.models import Order, PlaylistItem, Run, Status, Stream, StreamDestination
 
@@ -36,6 +36,9 @@ def config_of(run: Run) -> StreamConfig:
         keep_files_after_stop=stream.keep_files_after_stop,
         picture_url=pictures.upload_url(run),
         slate=slates.slate_file(stream),
+        restart_every_s=stream.restart_every_h * 3600.0 if stream.restart_every_h else None,
+        begin_item_id=run.first_item_id,
+        begin_at_s=run.first_position_s,
         request_id=_request_id(),
     )
 
@@ -90,6 +93,7 @@ def _push_url(output: StreamDestination) -> PushUrl:
         key=destination.key(),
         enabled=output.enabled,
         via=destination.via,
+        renew_every_s=platforms.renew_every_s(destination),
     )
 
 

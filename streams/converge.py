@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from agent.protocol import RunReport
 from kit.actors import send_after_commit
-from streams import commanding, interrupting, lifecycle, tasks
+from streams import commanding, evacuating, interrupting, lifecycle, tasks
 from streams.errors import WrongState
 from streams.lifecycle import TIMEOUTS, Event
 from streams.models import Run, Status, Stream
@@ -81,6 +81,7 @@ class Sweep:
             self.heard_nothing(now)
         heard = now - self.listening_since if self.listening_since else timedelta()
         done = move_lost(now) if heard > settings.HEARTBEAT_FRESH else 0
+        done += evacuating.run(now) if heard > FLEET_HEARD else 0
         done += self.resolve_overdue(now, heard)
         done += self.queue_late_starts(now) if heard > FLEET_HEARD else 0
         self._done_at = now

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from agent.protocol import DestinationState, RunReport
+from agent.protocol import DestinationState, Renewal, RunReport
 from kit.logs import mask
 from streams.models import RunEvent
 
@@ -42,6 +42,7 @@ class Happening:
     slate        reason, seconds, paused; or `times` and `seconds`: a sum
     input        item, name, state, `reason`, `off_s`; or `times`: a sum
     restarted    times, `off_s`
+    renewed      output, name, `off_s`, asked
     """
 
     kind: Kind
@@ -159,13 +160,32 @@ class _Story:
 
     def _destination(self, each: DestinationState, was: Mapping[str, Any]) -> dict[str, Any]:
         now = {"off_s": 0.0, "off_since": None, "told": None, **was, "state": each.state, "at": self._now}
-        if each.state == "live":
+        if each.renewal is not None:
+            now["renewals"] = each.renewal.count
+        if each.state == "live" and (renewal := self._renewed(each, was)):
+            self._is_renewed(each, renewal, now)
+        elif each.state == "live":
             self._is_live(each, was, now)
+        elif each.state == "renewing":
+            now["off_since"] = was.get("off_since") or self._moment(each.since)
         elif each.state == "disabled":
             self._is_off(each, was, now)
         else:
             self._is_away(each, was, now)
         return now
+
+    def _renewed(self, each: DestinationState, was: Mapping[str, Any]) -> Renewal | None:
+        """The renewal that came off since the last report. One that did not at first is an outage like any."""
+        if each.renewal is None or was.get("state") not in ("live", "renewing"):
+            return None
+        return each.renewal if each.renewal.count > was.get("renewals", each.renewal.count) else None
+
+    def _is_renewed(self, each: DestinationState, renewal: Renewal, now: dict[str, Any]) -> None:
+        """Its leg has measured it: what two reports frame would be longer."""
+        off_s = round(max(0.0, renewal.off_s), 1)
+        now |= {"told": None, "has_been_live": True, "off_since": None, "off_s": round(now["off_s"] + off_s, 1)}
+        now["name"] = name = self._names.output(each.id)
+        self._tell(f"r{each.id}", Kind.RENEWED, output=each.id, name=name, off_s=off_s, asked=renewal.asked)
 
     def _is_live(self, each: DestinationState, was: Mapping[str, Any], now: dict[str, Any]) -> None:
         now["told"] = None
@@ -185,9 +205,10 @@ class _Story:
             self._of(each, now)
 
     def _is_away(self, each: DestinationState, was: Mapping[str, Any], now: dict[str, Any]) -> None:
-        is_lost = was.get("state") == "live"
+        is_lost = was.get("state") in ("live", "renewing")
         if is_lost:
             now["quiet"] = self._report.phase != "on_air"
+        if is_lost and now["off_since"] is None:
             # Without a playout nobody knows since when; the agent names the run's begin.
             now["off_since"] = self._now if now["quiet"] else self._moment(each.since)
         never_came = each.state != "connecting" and not was.get("has_been_live") and now["off_since"] is None

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from agent.protocol import Heartbeat, Pong, StreamProgress, StreamStatus, UpMessage
 from fleet import heartbeats
 from kit.logs import mask
-from streams import interrupting, lifecycle, progress
+from streams import interrupting, lifecycle, moving, progress
 from streams.beats import Beats, Found, key_of
 from streams.errors import WrongState
 from streams.lifecycle import Event
@@ -113,6 +113,9 @@ class Inbox:
         return run
 
     def _status(self, message: StreamStatus, now: datetime) -> None:
+        if moving.has_left(message, now):
+            self.counts["left"] += 1
+            return
         epoch = message.run.epoch if message.run else message.epoch
         run = self._current(message.run_id, message.stream_id, message.vps_id, epoch)
         if run is None:

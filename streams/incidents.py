@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from dataclasses import replace
+from typing import Final
 
+from streams.incident_kinds import Change, Happened, Incident, Output, Story, What
 from streams.models import RunEvent, Status
 from streams.spans import Span, merged
 
@@ -24,80 +24,8 @@ GIVEN_UP_S: Final = 86_400.0
 SHORTEST_SUM_S: Final = 60.0
 """A sum of a flapping subject stands for at least so long."""
 Kind = RunEvent.Kind
-
-
-class What(StrEnum):
-    """What kind of incident."""
-
-    START = "start"
-    """It did not come on air."""
-    OUTAGE = "outage"
-    """It went off air as a whole."""
-    PLAYER = "player"
-    """The process on air ended by itself."""
-    DESTINATION = "destination"
-    SLATE = "slate"
-    INPUT = "input"
-    SKIPPED = "skipped"
-
-
-class Change(NamedTuple):
-    """A transition. Moments are unix seconds."""
-
-    at: float
-    event: str
-    old: str
-    new: str
-    message: str
-    run_id: str
-
-
-class Happened(NamedTuple):
-    """A line of what happened on air (`streams.happenings`)."""
-
-    at: float
-    kind: str
-    facts: Mapping[str, Any]
-    run_id: str
-
-
-class Output(NamedTuple):
-    """A destination as it is chosen now."""
-
-    id: int
-    name: str
-    since: float
-    enabled: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
-    """`ended_at` None: it goes on. `off_s`: seconds off air by destination's name."""
-
-    what: What
-    begun_at: float
-    ended_at: float | None
-    run_id: str
-    subject: str = ""
-    cause: str = ""
-    times: int = 1
-    off_s: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def longest_off_s(self) -> float:
-        return max(self.off_s.values(), default=0.0)
-
-
-@dataclass(slots=True)
-class Story:
-    """Everything worked out of one stream's history."""
-
-    incidents: list[Incident]
-    wanted: list[Span]
-    off: dict[int, list[Span]]
-    """By destination's id."""
-    unwanted: dict[int, list[Span]]
-    """While it was switched off."""
+MOVED: Final = "moved"
+"""The transition (`streams.lifecycle.Event`)."""
 
 
 def tell(changes: Sequence[Change], happened: Sequence[Happened], outputs: Sequence[Output], now: float) -> Story:
@@ -112,7 +40,7 @@ def tell(changes: Sequence[Change], happened: Sequence[Happened], outputs: Seque
     parts.end()
     names = [output.name for output in outputs]
     outages = [replace(one, off_s=dict.fromkeys(names, _lasted(one, now))) for one in whole.incidents]
-    everywhere = [Span(one.begun_at, one.ended_at or now) for one in outages]
+    everywhere = [*(Span(one.begun_at, one.ended_at or now) for one in outages), *whole.moves]
     off = {output.id: merged([*everywhere, *parts.off.get(output.id, ())]) for output in outputs}
     incidents = sorted([*outages, *parts.incidents], key=lambda one: one.begun_at, reverse=True)
     return Story(incidents, merged(whole.wanted), off, parts.unwanted)
@@ -140,7 +68,10 @@ class _Whole:
     def __init__(self, now: float) -> None:
         self.wanted: list[Span] = []
         self.incidents: list[Incident] = []
+        self.moves: list[Span] = []
+        """On the way from one VPS to another as planned: no incidents, but off air all the same."""
         self._now = now
+        self._moved_at: float | None = None
         self._since: float | None = None
         self._open: Incident | None = None
         self._failed_at: float | None = None
@@ -149,12 +80,16 @@ class _Whole:
         self._give_up(change.at)
         if self._since is None and change.old == Status.STREAMING:
             self._since = change.at  # what was before is not in the history any more
+        if change.event == MOVED:
+            self._moved_at = change.at
+            return
+        was_moving = self._arrive(change.at)
         if change.new == Status.STREAMING:
             self._since = change.at if self._since is None else self._since
             self._close(change.at)
         elif change.new in (Status.STOPPING, Status.INACTIVE):
             self._rest(change.at)
-        elif change.new != Status.STARTING or change.old == Status.STREAMING:
+        elif change.new != Status.STARTING or change.old == Status.STREAMING or was_moving:
             self._fail(change)
         self._failed_at = change.at if change.new == Status.ERROR else None
 
@@ -162,8 +97,17 @@ class _Whole:
         self._give_up(self._now)
         if self._open is not None:
             self.incidents.append(self._open)
+        if self._moved_at is not None:
+            self.moves.append(Span(self._moved_at, self._now))
         if self._since is not None:
             self.wanted.append(Span(self._since, self._now))
+
+    def _arrive(self, at: float) -> bool:
+        """Whether it was on the way. If it comes nowhere, that is an incident from now on."""
+        begun_at, self._moved_at = self._moved_at, None
+        if begun_at is not None:
+            self.moves.append(Span(begun_at, at))
+        return begun_at is not None
 
     def _fail(self, change: Change) -> None:
         was_wanted = self._since is not None
@@ -215,6 +159,8 @@ class _Parts:
                 self._destination(each, int(each.facts["output"]))
             case Kind.RESTARTED:
                 self._player(each)
+            case Kind.RENEWED:
+                self._planned(each, int(each.facts["output"]))
             case Kind.SLATE if not each.facts.get("paused"):
                 self._instant(What.SLATE, each, float(each.facts.get("seconds", 0.0)))
             case Kind.SKIPPED:
@@ -286,6 +232,10 @@ class _Parts:
         )
         for output in self._outputs:
             self.off.setdefault(output.id, []).append(Span(begun_at, each.at))
+
+    def _planned(self, each: Happened, output: int) -> None:
+        """No incident; but it was off air for so long."""
+        self.off.setdefault(output, []).append(Span(each.at - float(each.facts.get("off_s", 0.0)), each.at))
 
     def _instant(self, what: What, each: Happened, seconds: float) -> None:
         one = self._begun(what, each)

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from kit.conflicts import again_on_conflict
-from streams import lifecycle, restart
+from streams import lifecycle, restart, resume
 from streams.errors import WrongState
 from streams.lifecycle import Event
 from streams.models import EndReason, PlaylistItem, Run, Status
@@ -76,7 +76,8 @@ def _columns(run: Run, message: str, again: restart.Again, now: datetime) -> dic
         "tries": again.tries,
         "retry_at": now + timedelta(seconds=again.after_s),
         "interruption": message[:500],
-        "first_item_id": item_to_go_on_with(run),
+        "moved_at": None,
+        **going_on(run),
     }
 
 
@@ -88,11 +89,13 @@ def _give_up(run: Run, verdict: GiveUp, message: str, reason: str, now: datetime
     lifecycle.fire(run.stream_id, Event.FAILED, run_id=run.pk, message=words, reason=reason, now=now)
 
 
-def item_to_go_on_with(run: Run) -> int | None:
-    """The playlist item it was interrupted at, while that is in the list: by its last report, or where it began."""
-    item_id = (run.report or {}).get("item_id") or run.first_item_id
-    there = PlaylistItem.objects.filter(pk=item_id or 0, stream_id=run.stream_id).exists()
-    return item_id if there else None
+def going_on(run: Run, elapsed_s: float = 0.0) -> dict[str, Any]:
+    """Where another run, or this one elsewhere, goes on (columns of `Run`): the playlist item it was at by its last
+    report, or where it began, while that is in the list. `elapsed_s`: so much has been played since the report."""
+    report = run.report or {}
+    place = resume.place(report, elapsed_s) or resume.Place(run.first_item_id, run.first_position_s)
+    there = PlaylistItem.objects.filter(pk=place.item_id or 0, stream_id=run.stream_id).exists()
+    return resume.as_columns(place) if there else resume.as_columns(resume.BEGINNING)
 
 
 @again_on_conflict
@@ -101,7 +104,7 @@ def on_air(run: Run, now: datetime) -> bool:
     try:
         with transaction.atomic():
             lifecycle.fire(run.stream_id, Event.LIVE, run_id=run.pk, epoch=run.epoch, now=now)
-            Run.objects.filter(pk=run.pk).update(live_since=now, interruption="", retry_at=None)
+            Run.objects.filter(pk=run.pk).update(live_since=now, interruption="", retry_at=None, moved_at=None)
             Run.objects.filter(pk=run.pk, on_air_at__isnull=True).update(on_air_at=now)
     except WrongState:
         return False

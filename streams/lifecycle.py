@@ -41,6 +41,8 @@ class Event(StrEnum):
     """The agent ended it: because we asked, or because the playlist did."""
     INTERRUPTED = "interrupted"
     """Its VPS is gone or gave up: it is to be started again, elsewhere if it can be (STR-13)."""
+    MOVED = "moved"
+    """It is well, and is to go on on another VPS (FLT-5)."""
     FAILED = "failed"
     """It cannot go on: no VPS, a command nobody took, something only its owner can put right, too many tries."""
     FORCED = "forced"
@@ -60,6 +62,7 @@ TRANSITIONS: Final[dict[tuple[Status, Event], Status]] = {
     (ERROR, Event.STOP): STOPPING,
     (STARTING, Event.INTERRUPTED): STARTING,
     (STREAMING, Event.INTERRUPTED): STARTING,
+    (STREAMING, Event.MOVED): STARTING,
     (STARTING, Event.STOPPED): INACTIVE,
     (STREAMING, Event.STOPPED): INACTIVE,
     (STOPPING, Event.STOPPED): INACTIVE,

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +21,8 @@ from fleet.models import Vps
 from kit.choices import TonedChoices
 from kit.crypto import seal, unseal
 from media_library.models import VideoFile
+
+LONGEST_BROADCAST_H: Final = 168
 
 
 class Status(TonedChoices):
@@ -71,6 +73,7 @@ class DestinationState(TonedChoices):
     CONNECTING = "connecting", _("connecting")
     LIVE = "live", _("live")
     RECONNECTING = "reconnecting", _("reconnecting")
+    RENEWING = "renewing", _("renewing")
     REFUSED = "refused", _("refused")
     FAILED = "failed", _("failed")
     DISABLED = "disabled", _("switched off")
@@ -82,6 +85,7 @@ class DestinationState(TonedChoices):
             "connecting": "info",
             "live": "live",
             "reconnecting": "warning",
+            "renewing": "info",
             "refused": "danger",
             "failed": "danger",
         }
@@ -117,6 +121,13 @@ class Stream(models.Model):
         _("tries to bring it back on air"), default=30, validators=[MaxValueValidator(1000)]
     )
     """In a row (STR-13): 30 take about an hour."""
+    restart_every_h = models.PositiveSmallIntegerField(
+        _("planned restart every (h)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_BROADCAST_H)],
+    )
+    """All of it begins anew after so long at most, at an item's end; None: never."""
     status = models.CharField(
         _("status"), max_length=12, choices=Status.choices, default=Status.INACTIVE, editable=False, db_index=True
     )
@@ -237,6 +248,10 @@ class Destination(models.Model):
     name = models.CharField(_("name"), max_length=80)
     url = models.CharField(_("server URL"), max_length=500)
     via = models.CharField(_("pushed by"), max_length=8, choices=Via.choices, default=Via.NATIVE)
+    renew_every_h = models.PositiveSmallIntegerField(
+        _("renewed every (h)"), null=True, blank=True, validators=[MaxValueValidator(LONGEST_BROADCAST_H)]
+    )
+    """The longest that one broadcast there gets (EDGE-3); None: what its platform allows, 0: as long as it likes."""
     secret_id = models.UUIDField(default=uuid.uuid4, editable=False)
     sealed_key = models.TextField(editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -297,6 +312,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Runs that hold a slot on a VPS."""
         return self.filter(vps__isnull=False, slot_released_at__isnull=True)
 
+    def leaving(self) -> RunQuerySet:
+        """Runs that are on the way to another VPS (`streams.moving`): they hold a slot where they come from, too."""
+        return self.filter(moved_at__isnull=False, commanded_at__isnull=True, ended_at__isnull=True)
+
 
 class Run(models.Model):
     """One stretch of a stream being on air. The VPS slot belongs to it, so a VPS's load is a count."""
@@ -312,12 +331,16 @@ class Run(models.Model):
     """How often it was interrupted since it was last on air for long (`streams.restart`)."""
     retry_at = models.DateTimeField(null=True)
     """Interrupted: when it is to be started again. None once that has been commanded."""
-    left_vps = models.ForeignKey(Vps, null=True, on_delete=models.SET_NULL, related_name="+")
-    """Where it was interrupted last: it is put elsewhere if it can be."""
+    left_vps = models.ForeignKey(Vps, null=True, on_delete=models.SET_NULL, related_name="left_runs")
+    """Where it was interrupted last, or moved away from: it is put elsewhere if it can be."""
+    moved_at = models.DateTimeField(null=True)
+    """Told to leave `left_vps` for `vps` then; None once it is on air there."""
     interruption = models.CharField(max_length=500, blank=True)
     """Why, in words, until it is on air again."""
     first_item_id = models.PositiveBigIntegerField(null=True)
     """The playlist item it begins with: the one it was interrupted at."""
+    first_position_s = models.FloatField(default=0.0)
+    """How far into it."""
     fingerprint = models.CharField(max_length=16, blank=True)
     """Of the configuration last commanded: an agent that reports another has missed a change."""
     on_air_at = models.DateTimeField(null=True)
@@ -397,6 +420,7 @@ class RunEvent(models.Model):
         INPUT = "input", _("a live input came or went")
         STEERED = "steered", _("somebody steered")
         RESTARTED = "restarted", _("the playout was started again")
+        RENEWED = "renewed", _("a destination was connected anew")
 
     stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="events")
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")

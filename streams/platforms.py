@@ -12,9 +12,10 @@ from typing import Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from streams.models import Platform
+from streams.models import Destination, Platform
 
 Text = str | Promise
+MARGIN_H: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,12 @@ class Limits:
     """The platform itself ends a broadcast that is longer."""
     keeps_h: int | None = None
     """A longer broadcast is not kept as a video."""
+
+    @property
+    def renew_every_h(self) -> float | None:
+        """Half an hour before the platform's time is up."""
+        ends = [hours for hours in (self.ends_after_h, self.keeps_h) if hours is not None]
+        return min(ends) - MARGIN_H if ends else None
 
     def words(self) -> Iterator[str]:
         if self.most_kbps:
@@ -169,3 +176,17 @@ _BY_PLATFORM: Final = {known.platform: known for known in KNOWN}
 def known(platform: str) -> Known:
     """What is known of a platform by its stored value. Raises KeyError for one we never had."""
     return _BY_PLATFORM[Platform(platform)]
+
+
+def renew_every_s(destination: Destination) -> float | None:
+    """The longest that one broadcast there gets: as its owner wants, else as the platform allows. None: no limit."""
+    wanted: float | None = destination.renew_every_h
+    if wanted is None:
+        wanted = known(destination.platform).limits.renew_every_h
+    return wanted * 3600.0 if wanted else None
+
+
+def limits_words() -> str:
+    """YouTube 12 h, Twitch 48 h, …"""
+    hours = ((each.name, each.limits.renew_every_h) for each in KNOWN)
+    return ", ".join(f"{name} {limit + MARGIN_H:.0f} h" for name, limit in hours if limit is not None)

@@ -25,7 +25,7 @@ from streams.addresses import (
     via_problem,
 )
 from streams.errors import Invalid, KeyInUse, NotReady, OverLimit
-from streams.models import Destination, LiveInput, Order, Platform, Stream, StreamDestination
+from streams.models import LONGEST_BROADCAST_H, Destination, LiveInput, Order, Platform, Stream, StreamDestination
 from streams.playlist import MAX_ITEMS
 from streams.spec import DestinationSpec, ItemSpec, LiveInputSpec, SlateSpec, StreamSpec
 
@@ -50,6 +50,7 @@ def check_destination(spec: DestinationSpec, *, kept_key: str = "") -> Destinati
         "url": url_problem(clean.url),
         "key": None if clean.key is None and kept_key else key_problem(clean.key or ""),
         "via": via_problem(clean.via, clean.url, clean.key or kept_key),
+        "renew_every_h": _number_problem(clean.renew_every_h or 0, 0, LONGEST_BROADCAST_H),
     }
     _raise_if_any(problems)
     return clean
@@ -82,12 +83,18 @@ def check_stream(spec: StreamSpec, owner: User, *, has_picture: bool = False) ->
 
     `has_picture`: a slate that is a picture may keep the one that is there.
     """
-    clean = replace(spec, title=spec.title.strip(), description=spec.description.strip())
+    clean = replace(
+        spec,
+        title=spec.title.strip(),
+        description=spec.description.strip(),
+        restart_every_h=spec.restart_every_h or None,
+    )
     problems = {
         "title": _title_problem(clean.title),
         "description": _description_problem(clean.description),
         "order": None if clean.order in Order.values else _("Choose an order."),
         "max_restarts": _number_problem(clean.max_restarts, 0, MOST_RESTARTS),
+        "restart_every_h": _number_problem(clean.restart_every_h or 1, 1, LONGEST_BROADCAST_H),
         "files": _items_problem(clean.items, owner),
         "destinations": _destinations_problem([out.destination_id for out in clean.outputs], owner),
         "slate": _slate_problem(clean.slate, owner, has_picture=has_picture),

@@ -13,11 +13,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Prefetch, prefetch_related_objects
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from streams import airing, timeline
+from streams import afterwards, airing, timeline
+from streams.afterwards import ResumeView, RetryView
 from streams.airing import DestinationView, InputView, NowPlaying
 from streams.models import (
     DestinationState,
@@ -71,6 +70,14 @@ class Snapshot:
     skipped: tuple[str, ...]
     """Items the agent could not play, with the reason, in words."""
     restarts: int
+    restart_by: datetime | None
+    """All of it begins anew as planned by then."""
+    retry: RetryView | None
+    """While it waits for its next try."""
+    resume: ResumeView | None
+    """Where it goes on if it is started again after a failure; None: at the beginning."""
+    advice: str
+    """What to do about the failure."""
     run_id: uuid.UUID | None
     timeline: tuple[TimelineRow, ...]
     """Newest first; empty in lists."""
@@ -114,9 +121,7 @@ def _attach_progress(streams: Iterable[Stream]) -> None:
 
 def snapshot(stream: Stream, now: datetime, rows: tuple[TimelineRow, ...] = ()) -> Snapshot:
     """Pure over rows that `attach` loaded."""
-    state = stream.state
-    report = _live_report(stream)
-    run = stream.run
+    state, run, report = stream.state, stream.run, _live_report(stream)
     items = list(stream.items.all())
     stale = is_stale(stream, now)
     destinations = tuple(airing.destination(output, state, report) for output in stream.outputs.all())
@@ -146,6 +151,10 @@ def snapshot(stream: Stream, now: datetime, rows: tuple[TimelineRow, ...] = ()) 
         items_count=len(items),
         skipped=airing.skipped(items, report),
         restarts=report.get("restarts", 0),
+        restart_by=airing.moment(report.get("restart_by")),
+        retry=afterwards.retry(stream, now),
+        resume=afterwards.resume_at(stream, items),
+        advice=afterwards.advice(stream),
         run_id=stream.run_id,
         timeline=rows,
     )
@@ -188,7 +197,7 @@ def _live_report(stream: Stream) -> dict[str, Any]:
 def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: bool) -> str:
     state = stream.state
     if state is Status.STARTING and stream.run is not None and stream.run.interruption:
-        return _interrupted(stream.run)
+        return afterwards.headline(stream, stream.run)
     if state is Status.STREAMING and not stale and _live_report(stream).get("phase") == "backing_off":
         return _("Interrupted: the player ended by itself and is started again")
     if state is Status.STREAMING:
@@ -201,14 +210,6 @@ def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: 
     }[state]
 
 
-def _interrupted(run: Run) -> str:
-    words = {"why": run.interruption, "time": ""}
-    if run.vps_id is not None or run.retry_at is None:
-        return _("Interrupted: %(why)s. It is being put on air again") % words
-    words["time"] = date_format(timezone.localtime(run.retry_at), "H:i:s")
-    return _("Interrupted: %(why)s. Trying again at %(time)s, on another server if one is free") % words
-
-
 def _on_air_headline(destinations: tuple[DestinationView, ...], stale: bool, report: airing.Report) -> str:
     if stale:
         return _("On air when last heard of; its VPS is silent")
@@ -217,7 +218,7 @@ def _on_air_headline(destinations: tuple[DestinationView, ...], stale: bool, rep
     if airing.slate(report) is not None:
         return _("On air with the slate")
     enabled = [view for view in destinations if view.enabled]
-    live = sum(view.state is DestinationState.LIVE for view in enabled)
+    live = sum(view.state in (DestinationState.LIVE, DestinationState.RENEWING) for view in enabled)
     if live == len(enabled):
         return _("On air")
     return _("On air at %(live)d of %(all)d destinations") % {"live": live, "all": len(enabled)}

@@ -64,6 +64,8 @@ class StreamSpec:
     order: str = "sequential"
     keep_files_after_stop: bool = False
     max_restarts: int = USUAL_RESTARTS
+    restart_every_h: int | None = None
+    """A planned restart after so long at most; None: never."""
     items: tuple[ItemSpec, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
     slate: SlateSpec = SlateSpec()
@@ -78,6 +80,8 @@ class DestinationSpec:
     url: str
     key: str | None = field(default=None, repr=False)
     via: str = "native"
+    renew_every_h: int | None = None
+    """None: what the platform allows; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,16 @@ def _restarted(facts: Facts) -> Told:
     return Told(words, "warning")
 
 
+def _renewed(facts: Facts) -> Told:
+    if "times" in facts:
+        words = ngettext("connected anew once more", "connected anew %(n)d more times", facts["times"])
+        said = words % {"n": facts["times"]}
+    else:
+        said = _("connected anew as asked") if facts.get("asked") else _("connected anew as planned")
+    off = _("%(time)s off air") % {"time": lasting(facts.get("off_s", 0.0))}
+    return Told(f"{facts['name']}: {said} ({off})", "neutral")
+
+
 def _steered(facts: Facts) -> Told:
     """`order`, and by order: `item` (the title asked for), `now` (the title on air since); `answered` False when the
     server did not say in time whether it did."""
@@ -132,6 +142,7 @@ def _steered(facts: Facts) -> Told:
         "play_next": _("To be played next"),
         "pause": _("Paused: the slate is on air"),
         "resume": _("Resumed"),
+        "renew": _("Asked to connect anew"),
     }[facts["order"]]
     quoted = f"«{title}»" if title and facts["order"] != "pause" else ""
     return Told(_behind(words, quoted), "neutral")
@@ -146,6 +157,7 @@ def order_words(order: str) -> str:
         "play_next": _("play next"),
         "pause": _("pause"),
         "resume": _("resume"),
+        "renew": _("connect anew"),
     }[order]
 
 
@@ -156,4 +168,5 @@ _TELLERS: Final[Mapping[str, Callable[[Facts], Told]]] = {
     Kind.INPUT: _input,
     Kind.RESTARTED: _restarted,
     Kind.STEERED: _steered,
+    Kind.RENEWED: _renewed,
 }

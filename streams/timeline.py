@@ -23,6 +23,7 @@ _EVENTS: Final[dict[str, Promise | str]] = {
     Event.START: gettext_lazy("Start pressed"),
     Event.LIVE: gettext_lazy("On air: the first bytes were taken"),
     Event.INTERRUPTED: gettext_lazy("Interrupted: it is to be started again"),
+    Event.MOVED: gettext_lazy("Moved to another server"),
     Event.STOP: gettext_lazy("Stop pressed"),
     Event.STOPPED: gettext_lazy("Off air"),
     Event.FAILED: gettext_lazy("Failed"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from streams.incidents import Output, Story
+from streams.incident_kinds import Output, Story
 from streams.spans import Span, clipped, merged, minus, total
 
 

@@ -22,7 +22,10 @@ AHEAD_S: Final = 3.0
 
 def stands(report: Report) -> str:
     """What is told at once when it changes, as text to compare: thousands are remembered."""
-    states = [(each["id"], each["state"], each["reason"]) for each in report.get("destinations", ())]
+    states = [
+        (each["id"], each["state"], each["reason"], (each.get("renewal") or {}).get("count"))
+        for each in report.get("destinations", ())
+    ]
     source = [report.get(name) for name in ("item_id", "slate", "paused", "input", "next_item_ids")]
     rest = [report.get(name) for name in ("epoch", "phase", "skipped", "restarts")]
     return repr((source, rest, states))

@@ -90,6 +90,7 @@ TABLE = [
     Row("streams:picture_in", (403,) * 4, "put", ("token",)),
     watched("streams:edit", "stream"),
     watched("streams:output", "stream", "output", method="post", answer=302),
+    watched("streams:renew", "stream", "output", method="post", answer=302),
     watched("streams:add_output", "stream", method="post", answer=302),
     watched("streams:remove_output", "stream", "output"),
     watched("streams:steer", "stream", method="post", answer=302),
@@ -104,6 +105,7 @@ TABLE = [
     watched("streams:samples", "stream"),
     watched("streams:run", "stream", "run"),
     watched("streams:start", "stream", method="post", answer=302),
+    watched("streams:retry", "stream", method="post", answer=302),
     watched("streams:stop", "stream", method="post", answer=302),
     watched("streams:duplicate", "stream", method="post", answer=302),
     watched("streams:delete", "stream"),
@@ -149,12 +151,14 @@ TABLE = [
     Row("api:delete_destination", (401, 404, 409, 404), "delete", ("destination",)),
     Row("api:test_destination", (401, 404, 409, 404), "post", ("destination",)),
     Row("api:get_test", (401, 404, 200, 404), "get", ("test",)),
+    api("api:retry_stream", "stream", method="post", answer=409),
     api("api:steer_stream", "stream", method="post", answer=409, body={"order": "next"}),
     api("api:insert_next", "stream", method="post", answer=409, body={"file_id": 0}),
     api("api:replace_playlist", "stream", method="post", answer=422, body={"file_ids": []}),
     api("api:change_playing", "stream", method="patch", body={"loop": True}),
     api("api:add_output", "stream", method="post", answer=409, body={"destination_id": 0}),
     api("api:switch_output", "stream", "output", method="post", body={"enabled": True}),
+    api("api:renew_output", "stream", "output", method="post", answer=409),
     api("api:remove_output", "stream", "output", method="delete", answer=409),
     api("api:get_schedule", "stream"),
     Row("api:put_schedule", (401, 422, 422, 422), "put", ("stream",)),  # an empty body is looked at first
@@ -353,11 +357,21 @@ def _console_addresses() -> list[str]:
     for stream in Stream.objects.all():
         verbs = ("start", "stop", "force-stop")
         found += [reverse("admin:streams_stream_verb", args=[stream.pk, verb]) for verb in verbs]
+        found.append(reverse("admin:streams_stream_move", args=[stream.pk]))
     return found
 
 
 def test_every_console_address_is_of_a_known_kind():
-    kinds = ("_changelist", "_add", "_change", "_history", "_delete", "_password_change", "_stream_verb")
+    kinds = (
+        "_changelist",
+        "_add",
+        "_change",
+        "_history",
+        "_delete",
+        "_password_change",
+        "_stream_verb",
+        "_stream_move",
+    )
     unknown = {name for name in console() - CONSOLE_OTHERS - set(CONSOLE_PAGES) if not name.endswith(kinds)}
     assert not unknown, f"visit these in _console_addresses: {sorted(unknown)}"
 

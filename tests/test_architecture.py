@@ -35,9 +35,10 @@ RANKS = {
     "models": 0, "errors": 0, "spec": 0, "user_agents": 0,
     "lifecycle": 1,
     "actions": 2, "tasks": 2, "converge": 2, "beats": 2, "inbox": 2, "listener": 2, "hanging": 2,
+    "moving": 2, "evacuating": 2,
     "scheduling": 2,
-    "views": 3, "api": 3, "api_destinations": 3, "api_schedule": 3, "admin": 3, "consumers": 3, "management": 3,
-    "urls": 3, "forms": 3, "schedule_forms": 3, "sockets": 3,
+    "views": 3, "api": 3, "api_destinations": 3, "api_schedule": 3, "api_shown": 3, "admin": 3, "consumers": 3,
+    "moving_admin": 3, "management": 3, "urls": 3, "forms": 3, "schedule_forms": 3, "sockets": 3,
 }  # fmt: skip
 """Inside an app imports go down or sideways, never up: edges → verbs and what acts by itself → state → rows."""
 HELPER = 1

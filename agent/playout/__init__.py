@@ -8,9 +8,12 @@ its agent. Standard library only; imports nothing outside this package. ``RUN_DI
     "items": [{"item_id": int, "file_id": int, "title": str, "path": "/abs/x.flv", "ready": bool, "complete":
     bool, "duration_s": float | null, "failed": str | null, "slate": "/abs/slate.flv" | null, "live_url": str |
     null}], "destinations": [{"id": int, "name": str, "url": "rtmp[s]://host[:port]/app", "key": str, "enabled":
-    bool, "via": "native" | "ffmpeg" | "nginx"}]}`` Optional: ``"slate": "/abs/slate.flv"`` (shown when nothing was
+    bool, "via": "native" | "ffmpeg" | "nginx", "renew_every_s":
+    float | null}]}`` Optional: ``"slate": "/abs/slate.flv"`` (shown when nothing was
     on air yet), ``"ffmpeg": str`` (the program), ``"ca_file": str`` (certificates trusted for RTMPS besides the
-    system's), ``"reach_private": bool`` (loopback and private addresses are destinations too; false). ``slate`` of
+    system's), ``"reach_private": bool`` (loopback and private addresses are destinations too; false),
+    ``"restart_every_s": float`` (the longest a run goes on before all of it begins anew: this process replaces itself),
+    ``"begin": {"item_id": int, "position_s": float}`` (where a run that is not resumed begins). ``slate`` of
     an item is of the item's own profile and plays, over and over, when nothing can play after it. ``live_url``: the
     item is a live input read through FFmpeg, its path is empty. ``via`` «nginx»: url and key are those of the
     application on this machine that pushes on. ``ready``: the prepared FLV can be opened. ``complete``: it is
@@ -27,6 +30,8 @@ its agent. Standard library only; imports nothing outside this package. ``RUN_DI
     ``{"order": "play_next", "item_id": n}`` (after the current item, then as before), ``{"order": "pause"}`` (the
     slate, until told otherwise), ``{"order": "resume"}`` (the item goes on where it was). Each is answered with
     ``{"ok": true, "item_id": int | null}`` when it has happened: what is on air now, null for the slate.
+    ``{"order": "renew", "destination_id": n}`` closes it properly and connects it anew, or ends its wait for the next
+    attempt; answered in the same way.
     ``{"order": "stop"}``              unpublish, close, end with code 0 (as SIGTERM does)
 
 ``status.json`` (0600): STATUS, at every change and every 5 s; ``--resume`` starts at the item and position in
@@ -46,9 +51,12 @@ air), "paused": bool, "input": null | {"item_id": int, "state": "on" | "away" | 
 "reason": str | null}, "written_at": unix s, "started_at": unix s, "item_id": int | null,
 "file_id": int | null, "title": str | null, "position_s": float, "duration_s": float | null, "items_played":
 int, "next_item_ids": [up to 3], "skipped": [{"file_id": int, "reason": str}], "bitrate_kbps": float,
-"destinations": [{"id": int, "name": str, "state": "connecting" | "live" | "reconnecting" | "refused" |
+"restart": null | {"next_from": unix s, "next_by": unix s},
+"destinations": [{"id": int, "name": str, "state": "connecting" | "live" | "reconnecting" | "renewing" | "refused" |
 "failed" | "disabled", "since": unix s, "reason": str | null, "bytes_sent": int, "bytes_acked": int,
-"queue_bytes": int, "bitrate_kbps": float, "reconnects": int, "drops": int, "lag_ms": int}]}``.
+"queue_bytes": int, "bitrate_kbps": float, "reconnects": int, "drops": int, "lag_ms": int, "renewal":
+{"age_s": float, "count": int, "at": unix s | null, "off_s": float, "asked": bool, "next_from": unix s | null,
+"next_by": unix s | null}}]}``.
 Also ``pid``, ``run_id``, ``stream_id`` and ``epoch``, so that an agent that adopts the process can see whose it is.
 Keys never appear in it.
 

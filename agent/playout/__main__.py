@@ -23,6 +23,7 @@ from .playout import Playout
 from .source import Place
 
 OK, BUG, BAD_PLAN, RUNNING = range(4)
+RESTARTED: Final = "restarted"
 NAME_LOOKUPS: Final = 32  # one that hangs keeps its thread; it must not keep others waiting
 log = logging.getLogger("agent.playout")
 
@@ -59,8 +60,8 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, playout.stop)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the agent's terminal is none of ours
-        if self._resume:
-            _take_up(playout, self._last_status())
+        status = self._last_status() if self._resume else {}
+        _take_up(playout, status) if status else playout.begin()
         control = Control(playout, board, self._load)
         server = await control.listen(self._dir / "control.sock")
         showing = asyncio.create_task(board.run())
@@ -68,9 +69,19 @@ class _Process:
         reason = await playout.run()
         showing.cancel()
         server.close()
-        status = await board.last_words()
+        status = await board.last_words(restarted=reason == RESTARTED)
         await control.close()
+        if reason == RESTARTED:
+            self._begin_anew()
         os._exit(self._end(OK, reason, status))
+
+    def _begin_anew(self) -> None:
+        """In this process's place, so that its agent, if there is one, notices nothing. Never returns."""
+        log.info("begins anew")
+        self._logs.stop()
+        command = [sys.executable, "-m", "agent.playout", "--resume", str(self._dir)]
+        home = str(Path(__file__).resolve().parents[2])
+        os.execve(sys.executable, command, os.environ | {"PYTHONPATH": home})  # noqa: S606 - this very program, no shell
 
     def _load(self) -> Plan:
         plan = read_plan(self._dir / "plan.json")
@@ -111,10 +122,22 @@ def _take_up(playout: Playout, status: dict[str, Any]) -> None:
     if not isinstance(before, dict):
         return
     position_ms, offset = _count(before.get("position_ms")), _count(before.get("offset"))
-    if status.get("phase") == "playing" and isinstance(at := status.get("written_at"), int | float):
-        position_ms += int(1000 * min(FILE_S, max(0.0, time.time() - at)))
+    at = status.get("written_at")
+    away_s = time.time() - at if isinstance(at, int | float) else 0.0
+    if status.get("phase") == "playing":
+        position_ms += int(1000 * min(FILE_S, max(0.0, away_s)))
     place = Place(position_ms, offset)
     playout.resume(before, place, paused=status.get("paused") is True)
+    left_at = before.get("left_at")
+    away_s = time.time() - left_at if isinstance(left_at, int | float) else away_s
+    playout.outputs.take_up(_broadcasts(status), max(0.0, away_s), restarted=status.get("restarted") is True)
+
+
+def _broadcasts(status: dict[str, Any]) -> dict[int, Any]:
+    """What was said of each destination's, by its id."""
+    rows = status.get("destinations")
+    known = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return {row["id"]: row["renewal"] for row in known if isinstance(row.get("renewal"), dict) and "id" in row}
 
 
 def _count(value: object) -> int:

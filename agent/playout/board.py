@@ -27,6 +27,7 @@ class Board:
         self._still: Packet | None = None
         self._still_at = -still.EVERY_S
         self._writing: asyncio.Task[None] | None = None
+        self._restarted = False
 
     async def run(self) -> None:
         while True:
@@ -41,8 +42,9 @@ class Board:
     def forget(self, writer: asyncio.StreamWriter) -> None:
         self._watchers.discard(writer)
 
-    async def last_words(self) -> dict[str, Any]:
-        """The final STATUS, shown to everybody."""
+    async def last_words(self, *, restarted: bool = False) -> dict[str, Any]:
+        """The final STATUS, shown to everybody. `restarted`: another process takes over at once."""
+        self._restarted = restarted
         await self._show(changed=True)
         return self.status()
 
@@ -80,7 +82,7 @@ class Board:
         await asyncio.to_thread(write_atomically, self._path.with_name(still.NAME), still.as_flv(key_frame))
 
     def status(self) -> dict[str, Any]:
-        return {"pid": os.getpid(), **self._playout.status()}
+        return {"pid": os.getpid(), "restarted": self._restarted, **self._playout.status()}
 
     def _send(self, writer: asyncio.StreamWriter, line: bytes) -> None:
         if writer.is_closing() or writer.transport.get_write_buffer_size() > SLOW_WATCHER:

@@ -33,3 +33,6 @@ class Carrier(Protocol):
 
     async def leave(self) -> None:
         """Unpublish, close, within a time of its own."""
+
+    async def retire(self) -> None:
+        """The same, once all that was written has gone out."""

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from .board import Board
+from .orders import OrderError
 from .plan import Plan, PlanError
 from .playout import Playout
-from .steering import STEERINGS, OrderError
+from .steering import STEERINGS
 
 LINE_LIMIT: Final = 64 * 1024
 log = logging.getLogger(__name__)
@@ -76,8 +77,10 @@ class Control:
             return {"status": self._board.status()}
         log.info("order", extra={"order": order if isinstance(order, str) else "?"})
         if order in STEERINGS:
-            return {"item_id": await self._playout.steer(order, _item_id(request))}
+            return {"item_id": await self._playout.steer(order, _number(request, "item_id"))}
         match order:
+            case "renew":
+                return {"item_id": await self._playout.renew(_number(request, "destination_id"))}
             case "reload":
                 self._playout.reload(await asyncio.to_thread(self._load))
             case "stop":
@@ -87,10 +90,10 @@ class Control:
         return {}
 
 
-def _item_id(request: dict[str, Any]) -> int | None:
-    value = request.get("item_id")
+def _number(request: dict[str, Any], name: str) -> int | None:
+    value = request.get(name)
     if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-        raise OrderError("«item_id» is no number")
+        raise OrderError(f"«{name}» is no number")
     return value
 
 

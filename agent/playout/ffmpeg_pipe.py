@@ -107,6 +107,11 @@ class FfmpegPipe(asyncio.SubprocessProtocol):
         if not await self._is_gone(TERM_S):
             await self.kill()
 
+    async def retire(self) -> None:
+        self.finish()
+        if not await self._is_gone(TERM_S):
+            await self.kill()
+
     async def kill(self) -> None:
         self._signal(signal.SIGKILL)
         await self._is_gone(KILL_S)

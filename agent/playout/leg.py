@@ -3,40 +3,35 @@ here can hold up another.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import ssl
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from .backoff import REFUSED_S, STABLE_S, refused_delay, retry_delay
+from .backoff import retry_delay
 from .carrier import Carrier
-from .link import Closed, Misconfigured
 from .meter import Meter
 from .packets import Batch
 from .plan import Destination, Plan
-from .rtmp import Phase, Refused, RtmpError, Temporary
+from .renewal import Broadcast
+from .retries import Retries, State, Unacknowledged
+from .rtmp import RtmpError, Temporary
 from .signs import Signs
 from .target import Target, TargetError, parse_target
 
-State = Literal["connecting", "live", "reconnecting", "refused", "failed", "disabled"]
 SILENT_S: Final = 4.0
 STALLED_S: Final = 10.0
 CHECK_S: Final = 0.4
 """So often a destination that is well is looked at; the queue it may have is longer than what goes out in between."""
-UNHEEDED_AFTER: Final = 2
-"""So many connections were given up because the server's acknowledgements ended: then those prove nothing."""
 UNHEEDED: Final = "the server stops acknowledging after a while: judged by what its network takes"
 
 log = logging.getLogger(__name__)
-
-
-class Unacknowledged(Temporary):
-    """Bytes go out, and the server no longer says that it has them."""
 
 
 Carried = TypeVar("Carried", bound=Carrier)
@@ -78,13 +73,14 @@ class BaseLeg(ABC, Generic[Carried]):
         self._media_from = 0
         self._been_live = False
         self._again = False
-        self._healthy_at = time.monotonic()
-        self._signs = Signs(self._healthy_at)
-        self._live_since = self._healthy_at
-        self._closed_on_key = 0
-        self._refusals = 0
-        self._unacknowledged = 0
+        self._retries = Retries(around.rng)
+        self._live_since = time.monotonic()
+        self._signs = Signs(self._live_since)
         self._stopped = False
+        self.broadcast = Broadcast()
+        self._farewell: asyncio.Task[None] | None = None
+        """The connection is being closed by ourselves, to be opened again at once."""
+        self._hurry = asyncio.Event()
 
     @abstractmethod
     async def _open(self, target: Target) -> Carried:
@@ -97,12 +93,12 @@ class BaseLeg(ABC, Generic[Carried]):
     @property
     def ready(self) -> bool:
         """Media can be written to it."""
-        return self._link is not None and not self._link.over.done()
+        return self._link is not None and self._farewell is None and not self._link.over.done()
 
     @property
     def pending(self) -> bool:
         """Its first attempt is under way: worth waiting for before the first frame."""
-        return self.state == "connecting" and not self.ready
+        return self.state in ("connecting", "renewing") and not self.ready
 
     def start(self) -> None:
         if self.destination.enabled and not self._stopped:
@@ -116,8 +112,23 @@ class BaseLeg(ABC, Generic[Carried]):
         if self._task is not None:
             self._task.cancel()
         if link is not None:
-            await link.leave()
+            await (self._farewell or link.leave())
             self._count(link)
+
+    def renew(self, *, asked: bool = False) -> None:
+        """Unpublishes, closes and publishes anew; one that waits for its next attempt waits no longer."""
+        self._hurry.set()
+        if self._link is not None and self.ready:
+            self.broadcast.leave(time.monotonic(), asked=asked)
+            self._farewell = asyncio.create_task(self._link.retire(), name=f"renew {self.destination.id}")
+            self._become("renewing", None)
+
+    def take_up(self, before: Mapping[str, Any], away_s: float, *, renewing: bool) -> None:
+        """What the process before said of its broadcast. `renewing`: it ended for that."""
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            self.broadcast.take_up(before, time.monotonic(), away_s, renewing=renewing)
+            if self.broadcast.is_renewing and self.state == "connecting":
+                self.state, self._been_live = "renewing", True
 
     def send(self, batch: Batch, limit: int) -> None:
         """Queue the batch; with more than `limit` bytes queued already, drop until there is room and a key
@@ -167,6 +178,7 @@ class BaseLeg(ABC, Generic[Carried]):
             "reconnects": self.reconnects,
             "drops": self.drops,
             "lag_ms": self._lag_ms(now, queued),
+            "renewal": self.broadcast.status(now, self.destination.renew_every_s),
         }
 
     def rejoin(self) -> None:
@@ -203,9 +215,8 @@ class BaseLeg(ABC, Generic[Carried]):
             self._become("reconnecting", "the server no longer acknowledges what it is sent")
         elif link.sent > self._media_from > 0 and acked > self._media_from:
             self._go_live()
-        if self.state == "live" and now - self._live_since >= STABLE_S:
-            self._healthy_at = now
-            self._closed_on_key = self._refusals = 0
+        if self.state == "live":
+            self._retries.is_live(now, self._live_since)
 
     def _go_live(self) -> None:
         if self.state == "live":
@@ -213,7 +224,8 @@ class BaseLeg(ABC, Generic[Carried]):
         self.reconnects += self._again
         self._again = False
         self._been_live = True
-        self._become("live", UNHEEDED if self._unacknowledged >= UNHEEDED_AFTER else self.LIVE_REASON)
+        self.broadcast.is_live(time.monotonic())
+        self._become("live", self.LIVE_REASON if self._retries.heeds else UNHEEDED)
 
     async def _run(self) -> None:
         try:
@@ -223,7 +235,16 @@ class BaseLeg(ABC, Generic[Carried]):
             return
         while True:
             ended = await self._attempt(target)
-            await asyncio.sleep(self._after(ended))
+            if self._farewell is None:
+                await self._wait(self._after(ended))
+            self._farewell = None
+
+    async def _wait(self, seconds: float) -> None:
+        """Or until somebody cannot wait any longer."""
+        self._hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
 
     async def _attempt(self, target: Target) -> RtmpError:
         """One connection from its beginning to its end, and why it ended."""
@@ -243,8 +264,8 @@ class BaseLeg(ABC, Generic[Carried]):
         self._overflowing = False
         self._queued = 0
         self._media_from = 0
-        self._again = self._been_live
-        self._signs = Signs(time.monotonic(), heed=self._unacknowledged < UNHEEDED_AFTER)
+        self._again = self._been_live and self.state != "renewing"
+        self._signs = Signs(time.monotonic(), heed=self._retries.heeds)
         self._around.changed()
 
     def _count(self, link: Carried) -> None:
@@ -252,29 +273,9 @@ class BaseLeg(ABC, Generic[Carried]):
 
     def _after(self, error: RtmpError) -> float:
         """State the reason; seconds to wait before the next attempt."""
-        reason = str(error)
-        self._unacknowledged += isinstance(error, Unacknowledged)
-        if isinstance(error, Refused) or self._turned_away(error):
-            self._become("refused", reason)
-            return self._after_refusal()
-        if isinstance(error, Misconfigured):
-            self._become("failed", reason)
-            return refused_delay(self._around.rng)
-        self._become("reconnecting", reason)
-        return retry_delay(time.monotonic() - self._healthy_at, self._around.rng)
-
-    def _after_refusal(self) -> float:
-        """Our own connection of a moment ago may hold the key: then, and the first time, ask again soon."""
-        self._refusals += 1
-        out_s = time.monotonic() - self._healthy_at
-        soon = self._refusals == 1 or (self._earlier[1] > 0 and out_s < REFUSED_S)
-        return retry_delay(out_s, self._around.rng) if soon else refused_delay(self._around.rng)
-
-    def _turned_away(self, error: RtmpError) -> bool:
-        """Many platforms say no to a key by closing: once may be chance, twice is an answer."""
-        on_key = isinstance(error, Closed) and error.phase is Phase.PUBLISH
-        self._closed_on_key = self._closed_on_key + 1 if on_key else 0
-        return self._closed_on_key >= 2
+        state, wait_s = self._retries.after(error, was_taken=self._earlier[1] > 0)
+        self._become(state, str(error))
+        return wait_s
 
     def _become(self, state: State, reason: str | None) -> None:
         if (state, reason) == (self.state, self.reason):

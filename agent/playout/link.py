@@ -111,6 +111,9 @@ class Link(asyncio.BufferedProtocol):
         except TimeoutError:
             self.abort(Temporary("closed"))
 
+    async def retire(self) -> None:
+        await self.leave()
+
     def _close(self) -> None:
         """Only our half where that goes: a server that still talks to a closed one gets a reset, and a reset
         makes it forget what it has not read yet.

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .leg import Leg, Surroundings
 from .legs import make_leg
+from .orders import OrderError
 from .plan import Destination
 
 log = logging.getLogger(__name__)
@@ -17,6 +18,9 @@ class Outputs:
         self.legs: dict[int, Leg] = {}
         self._around = around
         self._leaving: dict[int, asyncio.Task[None]] = {}
+        self._before: dict[int, Mapping[str, Any]] = {}
+        self._away_s = 0.0
+        self._restarted = False
 
     def apply(self, destinations: Iterable[Destination]) -> None:
         """Makes these the destinations there are; who stays as it was keeps its connection."""
@@ -26,6 +30,21 @@ class Outputs:
         for destination in wanted.values():
             self._adjust(destination)
         self.legs = {each: self.legs[each] for each in wanted}
+
+    def take_up(self, before: Mapping[int, Mapping[str, Any]], away_s: float, *, restarted: bool) -> None:
+        """What the process before, which ended `away_s` ago, said of its destinations' broadcasts by their ids.
+        `restarted`: it ended for this one to begin."""
+        self._before, self._away_s, self._restarted = dict(before), away_s, restarted
+
+    def renew(self, destination_id: int | None) -> Leg:
+        """Closes it properly and connects it anew, or ends its wait for the next attempt. Raises OrderError."""
+        leg = self.legs.get(destination_id or 0)
+        if leg is None:
+            raise OrderError("there is no such destination")
+        if leg.state == "disabled":
+            raise OrderError("the destination is switched off")
+        leg.renew(asked=True)
+        return leg
 
     def each(self, act: Callable[[Leg], None]) -> None:
         for leg in self.legs.values():
@@ -57,12 +76,14 @@ class Outputs:
 
     def _add(self, destination: Destination) -> None:
         leg = make_leg(destination, self._around)
+        if before := self._before.pop(destination.id, None):
+            leg.take_up(before, self._away_s, renewing=self._restarted)
         self.legs[destination.id] = leg
-        before = self._leaving.get(destination.id)
-        if before is None:
+        leaving = self._leaving.get(destination.id)
+        if leaving is None:
             leg.start()
         else:  # its own old connection may still hold the key
-            before.add_done_callback(lambda _: leg.start())
+            leaving.add_done_callback(lambda _: leg.start())
 
     def _remove(self, leg: Leg) -> None:
         key = leg.destination.id

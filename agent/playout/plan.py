@@ -45,9 +45,19 @@ class Destination:
     key: Secret = field(repr=False)
     enabled: bool
     via: Via = "native"
+    renew_every_s: float | None = None
+    """The longest that one broadcast gets; None: as long as it likes."""
 
     def same_place(self, other: "Destination") -> bool:
         return (self.url, self.key, self.via) == (other.url, other.key, other.via)
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Where a run begins that begins in the middle."""
+
+    item_id: int
+    position_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,9 @@ class Plan:
     reach_private: bool = False
     slate: str | None = None
     ffmpeg: str = "ffmpeg"
+    restart_every_s: float | None = None
+    """All of it begins anew after so long at most."""
+    begin: Begin | None = None
 
 
 def read_plan(path: Path) -> Plan:
@@ -94,6 +107,8 @@ def parse_plan(raw: Any) -> Plan:
         reach_private=plan.flag_or("reach_private", False),
         slate=plan.text_or_none("slate"),
         ffmpeg=plan.text_or_none("ffmpeg") or "ffmpeg",
+        restart_every_s=_positive(plan.seconds_or_none("restart_every_s")),
+        begin=_begin(plan.value("begin")),
     )
     if len({item.item_id for item in found.items}) < len(found.items):
         raise PlanError("two items of the plan have the same item_id")
@@ -130,7 +145,19 @@ def _destination(raw: Any) -> Destination:
         key=Secret(entry.text("key")),
         enabled=entry.flag("enabled"),
         via=via,
+        renew_every_s=_positive(entry.seconds_or_none("renew_every_s")),
     )
+
+
+def _begin(raw: Any) -> Begin | None:
+    if raw is None:
+        return None
+    entry = _Fields(raw, "the beginning")
+    return Begin(entry.number("item_id"), entry.seconds_or_none("position_s") or 0.0)
+
+
+def _positive(seconds: float | None) -> float | None:
+    return seconds if seconds is not None and seconds > 0 else None
 
 
 class _Fields:
@@ -141,6 +168,9 @@ class _Fields:
             raise PlanError(f"{where} is not an object")
         self._raw = raw
         self._where = where
+
+    def value(self, name: str) -> Any:
+        return self._raw.get(name)
 
     def number(self, name: str) -> int:
         value = self._raw.get(name)

@@ -31,7 +31,25 @@ class Playlist:
         self._early: set[int] = set()
         """Items of this round that were played before their turn."""
         self._played: deque[int] = deque(maxlen=HISTORY)
+        self._begins: tuple[int, int] | None = None
         self._pending = self._round()
+
+    def begin_with(self, item_id: int, position_ms: int) -> None:
+        """The run begins there: in a list in order what comes before has been played."""
+        if (item := self.find(item_id)) is None:
+            return
+        self._begins = (item_id, position_ms)
+        place = self._pending.index(item)
+        if self._order == "sequential":
+            self._pending = self._pending[place:]
+        else:
+            self._pending.insert(0, self._pending.pop(place))
+
+    def begins_at(self, item: Item) -> int:
+        """How far into it, in ms: asked once of each item that is opened, and only the first one can be another than
+        0."""
+        begins, self._begins = self._begins, None
+        return begins[1] if begins is not None and begins[0] == item.item_id else 0
 
     def advance(self, playable: Playable, spent: Playable) -> Item | None:
         """The item to play now, which becomes current. None: nothing can play now, or (see `finished`) ever.

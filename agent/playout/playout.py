@@ -12,17 +12,19 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from . import still
+from . import account, still
 from .connect import trusting
 from .gop import Gop
 from .leg import Leg, Surroundings
 from .live import LiveInputs
 from .meter import Meter, queue_limit
+from .opening import Opening
 from .outputs import Outputs
 from .packets import Batch, Packet
 from .plan import Item, Plan
 from .playlist import Playlist
 from .programme import NOT_DUE, Programme
+from .renewals import WHOLE, Renewals
 from .source import Place
 from .steering import Ticks, carry_out
 
@@ -36,13 +38,7 @@ and the first packet costs as much as the next six.
 """
 DRY_MS: Final = 300
 """With less than this sent ahead the slate comes: a slow disk has had its time, and no receiver has seen a gap."""
-SLATE_AFTER_S: Final = 1.0
-"""At the start of a run, when nothing has been on air yet: an item that is nearly there needs no slate before it."""
 HICCUP_S: Final = 2.0
-OPENING_LIMIT_S: Final = 10.0
-"""So long a list in order waits for its first item while others could play already."""
-BEGIN_LIMIT_S: Final = 2.0
-BEGIN_GRACE_S: Final = 0.4
 BUGS_IN_A_ROW: Final = 20
 
 Phase = Literal["waiting", "playing", "slate", "stopping", "ended"]
@@ -67,9 +63,10 @@ class Playout:
         self._alarm: asyncio.Handle | None = None
         self._over: str | None = None
         self._anchor: float | None = None
-        self._started = self._ticked = self._grid = time.monotonic()
-        self._first_ready: float | None = None
-        self._may_begin_since: float | None = None
+        self._ticked = self._grid = time.monotonic()
+        self._opening = Opening(self._grid)
+        self._renewals = Renewals(self.outputs, self._grid)
+        self._resume: dict[str, Any] | None = None
         self._ticks = Ticks()
         self._tls_context: ssl.SSLContext | None = None
         self._meter = Meter()
@@ -86,7 +83,9 @@ class Playout:
         """The newest on air."""
 
     async def run(self) -> str:
-        """Until the list has ended («finished») or the order to stop has come («stopped»)."""
+        """Until the list has ended («finished»), the order to stop has come («stopped») or all of it is to begin anew
+        («restarted»)."""
+        self._renewals.restart_every_s = self.plan.restart_every_s
         self.outputs.apply(self.plan.destinations)
         self._ended = asyncio.get_running_loop().create_future()
         self._turn()
@@ -112,6 +111,18 @@ class Playout:
         item = self.programme.item
         return item.item_id if item else None
 
+    async def renew(self, destination_id: int | None) -> int | None:
+        """Connects a destination anew, or ends its wait for the next attempt. Answers as `steer`, once it is live."""
+        leg = self.outputs.renew(destination_id)
+        await self._ticks.until(lambda: self._over is not None or leg.state == "live")
+        item = self.programme.item
+        return item.item_id if item else None
+
+    def begin(self) -> None:
+        """A run that begins in the middle of its list."""
+        if (begin := self.plan.begin) is not None:
+            self.programme.playlist.begin_with(begin.item_id, round(begin.position_s * 1000))
+
     def resume(self, before: Mapping[str, Any], place: Place, *, paused: bool) -> None:
         """Begin where an earlier process was (its STATUS's «resume»), if the item is still there."""
         items: dict[Any, Item] = {item.item_id: item for item in self.plan.items}
@@ -130,6 +141,7 @@ class Playout:
             self._tls_context = None
         self.plan = plan
         self.programme.edit(plan)
+        self._renewals.restart_every_s = plan.restart_every_s
         self.outputs.apply(plan.destinations)
         self.changed.set()
         self._wake_up()
@@ -137,32 +149,15 @@ class Playout:
     def status(self) -> dict[str, Any]:
         """STATUS, see the package's docstring."""
         now = time.monotonic()
-        programme, item = self.programme, self._item()
-        held, live = programme.held, programme.inputs.item
         return {
             "stream_id": self.plan.stream_id,
             "run_id": self.plan.run_id,
             "epoch": self.plan.epoch,
             "phase": self.phase,
             "started_at": round(self.started_at, 3),
-            "item_id": item.item_id if item else None,
-            "file_id": item.file_id if item else None,
-            "title": item.title if item else None,
-            "position_s": round(programme.place.position_ms / 1000, 3) if item else 0.0,
-            "duration_s": item.duration_s if item else None,
-            "items_played": programme.items_played,
-            "next_item_ids": programme.playlist.upcoming(3, programme.playable),
-            "skipped": [{"file_id": each.file_id, "reason": each.reason} for each in programme.failures.skipped],
-            "slate": programme.slate_reason,
-            "paused": programme.paused,
-            "input": programme.inputs.status(),
-            "resume": {
-                "item_id": held.item_id if held else None,
-                "file_id": held.file_id if held else None,
-                "live_item_id": live.item_id if live else None,
-                "position_ms": programme.place.position_ms,
-                "offset": programme.place.offset,
-            },
+            **account.of_programme(self.programme, self._item()),
+            "resume": self._resume or account.resume_point(self.programme),
+            "restart": self._renewals.status(now, time.time()),
             "written_at": round(time.time(), 3),
             "bitrate_kbps": self._meter.kbps(now, self._bytes),
             "destinations": self.outputs.status(now),
@@ -172,10 +167,9 @@ class Playout:
         if now - self._ticked > HICCUP_S and self._anchor is not None:
             self._anchor += now - self._ticked  # the process was stopped or starved: go on, do not race
         self._ticked = now
-        self.programme.patient = now - self._started < OPENING_LIMIT_S
-        if self._anchor is None and self._may_begin(now):
+        self.programme.patient = self._opening.is_patient(now)
+        if self._anchor is None and self._opening.may_begin(self.outputs.legs.values(), now):
             self._anchor = now - self.programme.timeline.end / 1000
-            self._may_begin_since = now
         if self._anchor is not None and self._over is None:
             self._play(now, self._anchor)
         self.outputs.each(lambda leg: leg.check(now))
@@ -189,12 +183,23 @@ class Playout:
         packets: list[Packet] = []
         while self._made and self._made[0].timestamp <= due:
             packets.append(self._made.popleft())
-        if packets:
-            batch, limit = Batch(packets, self._gop.packets), self._limit
-            self._bytes += len(batch.joined)
-            self.outputs.each(lambda leg: leg.send(batch, limit))
-            self._gop.add(packets)
+        cut = self._renewals.cut(packets, now)
+        self._send(packets[: cut.at])
+        if cut.who == WHOLE:
+            self._resume = account.resume_point(self.programme) | {"left_at": time.time()}
+            self.stop("restarted")
+        elif cut.who is not None:
+            self.outputs.legs[cut.who].renew()
+            self._send(packets[cut.at :])
         self._meter.note(now, self._bytes)
+
+    def _send(self, packets: list[Packet]) -> None:
+        if not packets:
+            return
+        batch, limit = Batch(packets, self._gop.packets), self._limit
+        self._bytes += len(batch.joined)
+        self.outputs.each(lambda leg: leg.send(batch, limit))
+        self._gop.add(packets)
 
     def _make(self, now: float, on_air: int) -> None:
         self._hurried = False
@@ -219,8 +224,7 @@ class Playout:
             self._show("waiting")
 
     def _slate_may_come(self, now: float) -> bool:
-        begin = self._may_begin_since
-        return self.programme.began > 0 or (begin is not None and now - begin >= SLATE_AFTER_S)
+        return self.programme.began > 0 or self._opening.slate_may_come(now)
 
     def _pull(self, limit: int, must: int) -> list[Packet]:
         try:
@@ -235,15 +239,6 @@ class Playout:
             return []
         self._bugs = 0
         return packets
-
-    def _may_begin(self, now: float) -> bool:
-        """The first frame waits a moment for the destinations: who misses it waits for a key frame."""
-        legs = self.outputs.legs.values()
-        if self._first_ready is None and any(leg.ready for leg in legs):
-            self._first_ready = now
-        if not any(leg.pending for leg in legs) or now - self._started >= BEGIN_LIMIT_S:
-            return True
-        return self._first_ready is not None and now - self._first_ready >= BEGIN_GRACE_S
 
     def _queue_limit(self, now: float) -> int:
         return queue_limit(self._meter.kbps(now, self._bytes))

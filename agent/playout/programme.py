@@ -204,7 +204,7 @@ class Programme:
             over = self.items_played > 0 and self.inputs.item is None
             self.finished = over and self.playlist.finished(self.spent)
             return None
-        return self._start(item, Place())
+        return self._start(item, Place(self.playlist.begins_at(item)))
 
     def _start(self, item: Item, place: Place) -> Source | LiveSource | None:
         """None for a live input: it comes on air by itself, once it sends."""

@@ -20,6 +20,8 @@ PIECE: Final = 1 << 15
 read into them.
 """
 GROWTH_POLL_S: Final = 0.2
+ARRIVAL_LIMIT_S: Final = 15.0
+"""So long the position to begin at is waited for while the file arrives, with the slate on air; then what is there."""
 WARM_MS: Final = 1000
 """So much of an item must be there before it takes over from the slate: it would be back in a moment otherwise."""
 
@@ -132,11 +134,22 @@ class Source:
         if self._place.position_ms <= 0:
             return FlvParser()
         loop = asyncio.get_running_loop()
-        start = await loop.run_in_executor(_reader, find_start, self.item.path, self._place)
+        start = await self._find(self._place)
         await loop.run_in_executor(_reader, file.seek, start.offset)
         self.has_video, self.offset_ms = start.has_video, start.position_ms
         self._add(start.headers)
         return FlvParser(start.offset)
+
+    async def _find(self, place: Place) -> "Start":
+        """Of a file that is still being written, what is there once there is enough, or no time left."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ARRIVAL_LIMIT_S
+        while True:
+            complete = self._complete
+            start = await loop.run_in_executor(_reader, find_start, self.item.path, place)
+            if complete or start.reaches or loop.time() >= until:
+                return start
+            await asyncio.sleep(GROWTH_POLL_S)
 
     async def _follow(self, file: io.FileIO, parser: FlvParser) -> None:
         loop = asyncio.get_running_loop()
@@ -193,6 +206,8 @@ class Start:
         self.offset = offset
         self.has_video = has_video
         self.position_ms = 0
+        self.reaches = False
+        """There is something behind the position."""
         self.headers: list[Tag] = []
 
 
@@ -219,6 +234,7 @@ def find_start(path: str, place: Place) -> Start:
                         offset = place.offset
                         continue
                 if tag.timestamp - origin > place.position_ms:
+                    start.reaches = True
                     break
                 if not has_video or Tag(tag.kind, tag.timestamp, payload).is_key_frame:
                     start.offset, start.position_ms = offset, tag.timestamp - origin

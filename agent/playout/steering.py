@@ -4,16 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from .orders import OrderError
 from .plan import Item
 from .programme import Programme
 
 STEERINGS: Final = ("next", "previous", "jump", "play_next", "pause", "resume")
 ANSWER_S: Final = 0.7
 """So long an order waits for what comes of it."""
-
-
-class OrderError(Exception):
-    """The order cannot be carried out, and nothing has changed; the text is the answer."""
 
 
 def carry_out(programme: Programme, order: str, item_id: int | None) -> None:

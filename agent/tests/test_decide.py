@@ -5,7 +5,8 @@ import signal
 import pytest
 
 from agent import actions, events
-from agent.protocol import Ping, Pong, PushUrl, StartStream, StopStream
+from agent.protocol import DestinationState, Ping, Pong, PushUrl, Renewal, StartStream, StopStream
+from agent.state import Playing
 from agent.tests.histories import History, config, item, key, playing, record, replace
 
 
@@ -647,3 +648,26 @@ def test_an_error_says_whether_another_server_could_do_better(history: History) 
     history.exited(run="r2", stream=2)
     said = [each for each in history.statuses(ever=True) if each.status == "ERROR"]
     assert [(each.run_id, each.permanent) for each in said] == [("r1", True), ("r2", False)]
+
+
+def test_the_plan_says_when_to_renew_and_where_to_begin(history: History) -> None:
+    push = PushUrl(id=1, name="place", url="rtmp://place.example/live", key="secret", renew_every_s=41400.0)
+    history.start(push_urls=(push,), restart_every_s=86400.0, begin_item_id=2, begin_at_s=61.5)
+    (plan,) = history.of(actions.WritePlan)
+    assert plan.plan["destinations"][0]["renew_every_s"] == 41400.0
+    assert plan.plan["restart_every_s"] == 86400.0
+    assert plan.plan["begin"] == {"item_id": 2, "position_s": 61.5}
+
+
+def test_a_renewal_is_said_at_once_and_other_figures_wait(history: History) -> None:
+    history.on_air()
+
+    def seen(**fields) -> None:
+        place = DestinationState(id=1, state="live", since=0.0, bytes_sent=1000, renewal=Renewal(**fields))
+        history.tell(events.PlayoutStatus("r1", Playing(phase="playing", item_id=1, destinations=(place,))))
+
+    seen(count=0, next_by=50.0)
+    seen(count=0, next_by=51.0)
+    assert not history.of(actions.Poke)
+    seen(count=1, next_by=99.0)
+    assert history.of(actions.Poke)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.playout_link import SOCKET, PlayoutLink, answer_from, playing_from
-from agent.protocol import DestinationState, InputState
+from agent.protocol import DestinationState, InputState, Renewal
 
 Said = list[dict[str, object]]
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]
@@ -58,13 +58,29 @@ def test_a_status_is_read_whole() -> None:
     assert playing.destinations == (DestinationState(id=1, state="live", since=4.0, bytes_sent=10, lag_ms=250),)
 
 
+def test_what_is_said_of_renewals_is_passed_on() -> None:
+    said = {"age_s": 9.0, "count": 2, "at": 5, "off_s": 0.3, "asked": True, "next_from": None, "next_by": 99}
+    place = {"id": 1, "state": "renewing", "since": 4, "renewal": said}
+    playing = playing_from(STATUS | {"destinations": [place], "restart": {"next_from": 7, "next_by": 8}})
+    assert playing.destinations[0].renewal == Renewal(count=2, at=5.0, off_s=0.3, asked=True, next_by=99.0)
+    assert (playing.restart_from, playing.restart_by) == (7.0, 8.0)
+
+
 def test_a_status_of_an_older_playout_lacks_what_is_new() -> None:
     playing = playing_from({"phase": "playing", "item_id": 1, "destinations": [{"id": 1, "state": "live", "since": 4}]})
     assert (playing.slate, playing.paused, playing.input) == (None, False, None)
     assert playing.destinations[0].lag_ms == 0
 
 
-@pytest.mark.parametrize("change", [{"input": {"state": "on"}}, {"destinations": [{}]}, {"position_s": "x"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input": {"state": "on"}},
+        {"destinations": [{}]},
+        {"position_s": "x"},
+        {"destinations": [{"id": 1, "state": "live", "since": 4, "renewal": {}}]},
+    ],
+)
 def test_what_is_no_status_is_refused(change: dict) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         playing_from(STATUS | change)

@@ -42,6 +42,12 @@ def test_an_order_goes_to_the_playout_and_its_answer_back(history: History, orde
     assert (answer.ok, answer.message, answer.item_id) == (True, "", 2)
 
 
+def test_a_destination_is_named_to_the_playout(history: History) -> None:
+    history.on_air()
+    steer(history, "renew", destination_id=1)
+    assert history.of(actions.Steer) == [actions.Steer(1, "r1", "o1", "renew", None, 1)]
+
+
 def test_what_the_playout_says_against_it_is_passed_on(history: History) -> None:
     history.on_air()
     steer(history, "previous")
@@ -85,6 +91,8 @@ def backing_off(history: History) -> None:
         (on_air, {"order": "jump"}, "there is no such item in the list"),
         (on_air, {"order": "jump", "item_id": 99}, "there is no such item in the list"),
         (on_air, {"order": "play_next", "item_id": 99}, "there is no such item in the list"),
+        (on_air, {"order": "renew", "destination_id": 99}, "there is no such destination"),
+        (on_air, {"order": "renew"}, "there is no such destination"),
     ],
 )
 def test_what_cannot_be_is_refused_in_plain_words(history: History, before, order: dict, words: str) -> None:

@@ -14,7 +14,7 @@ function update(target, next) {
   if (target.querySelector(".is-ghost")) return; // somebody drags in it; the answer to the drop brings it up to date
   next.removeAttribute("hx-swap-oob");
   morph(target, next, (element, attribute) => {
-    if (attribute === "data-tick") started.delete(element);
+    if (attribute === "data-tick" || attribute === "data-countdown") started.delete(element);
   });
   window.htmx.process(target);
   clocks();
@@ -97,6 +97,11 @@ function clocks() {
     element.textContent = clock(shown);
     const meter = element.closest(".card-body")?.querySelector("[data-tick-meter]");
     if (meter) meter.value = shown;
+  }
+  for (const element of document.querySelectorAll("[data-countdown]")) {
+    if (!started.has(element)) started.set(element, now);
+    const left = Number(element.dataset.countdown) - (now - started.get(element)) / 1000;
+    element.textContent = String(Math.max(0, Math.ceil(left)));
   }
 }
 setInterval(clocks, 1000);

@@ -20,9 +20,9 @@ from streams.actions.destinations import (
 )
 from streams.actions.editing import create, delete, duplicate, edit, spec_of
 from streams.actions.inputs import delete_live_input, save_live_input
-from streams.actions.running import force_stop, start, stop
+from streams.actions.running import force_stop, move, start, stop, try_now
 from streams.actions.schedules import clear_schedule, set_schedule, switch_schedule
-from streams.actions.steering import Outcome, insert_next, steer
+from streams.actions.steering import Outcome, insert_next, renew, steer
 from streams.actions.testing import find_test, test_destination, test_typed
 
 __all__ = [
@@ -38,9 +38,11 @@ __all__ = [
     "find_test",
     "force_stop",
     "insert_next",
+    "move",
     "move_item",
     "remove_item",
     "remove_output",
+    "renew",
     "replace_playlist",
     "reveal_key",
     "save_destination",
@@ -55,4 +57,5 @@ __all__ = [
     "switch_schedule",
     "test_destination",
     "test_typed",
+    "try_now",
 ]

@@ -27,6 +27,7 @@ def save_destination(
     clean = rules.check_destination(spec, kept_key=row.key() if destination else "")
     verb = "change" if destination else "create"
     row.platform, row.name, row.url, row.via = clean.platform, clean.name, clean.url, clean.via
+    row.renew_every_h = clean.renew_every_h
     if clean.key:
         row.set_key(clean.key)
     row.save()

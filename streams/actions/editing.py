@@ -16,7 +16,7 @@ from streams.errors import WrongState
 from streams.models import PlaylistItem, Stream, StreamDestination
 from streams.spec import ItemSpec, OutputSpec, SlateSpec, StreamSpec
 
-_PLAIN = ("title", "description", "loop", "order", "keep_files_after_stop", "max_restarts")
+_PLAIN = ("title", "description", "loop", "order", "keep_files_after_stop", "max_restarts", "restart_every_h")
 
 
 @again_on_conflict

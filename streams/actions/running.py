@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
+from fleet.models import Vps
 from kit.actors import send_after_commit
 from kit.conflicts import again_on_conflict
-from streams import interrupting, lifecycle, rules, snapshot, tasks
+from streams import interrupting, lifecycle, moving, progress, rules, snapshot, tasks
 from streams.errors import WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status, Stream
@@ -18,22 +20,44 @@ from streams.models import Run, Status, Stream
 
 @again_on_conflict
 @transaction.atomic
-def start(stream: Stream, actor: User | None, message: str = "") -> Run:
+def start(stream: Stream, actor: User | None, message: str = "", *, from_beginning: bool = False) -> Run:
     """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4). After a failure
-    it goes on with the item it was at. `message` says why, where it was nobody's click."""
+    it goes on where it was, unless it is to play `from_beginning`. `message` says why, where it was nobody's click."""
     owner = lock_owner(stream)
     current = Stream.objects.select_related("run").get(pk=stream.pk)
     lifecycle.require(current.state, Event.START)
     rules.check_startable(current)
     rules.check_limit(owner, current)
     rules.check_keys_free(current, rules.enabled_destinations(current))
-    failed = current.run if current.state is Status.ERROR else None
-    first_item_id = interrupting.item_to_go_on_with(failed) if failed else None
-    run = Run.objects.create(stream=current, first_item_id=first_item_id)
+    failed = current.run if current.state is Status.ERROR and not from_beginning else None
+    run = Run.objects.create(stream=current, **(interrupting.going_on(failed) if failed else {}))
     lifecycle.fire(current.pk, Event.START, run_id=run.pk, actor=actor, message=message)
     audit.record(actor, "start", current, None, run=str(run.pk), **_why(message))
     send_after_commit(tasks.start_stream, str(run.pk), robust=True)
     return run
+
+
+@again_on_conflict
+@transaction.atomic
+def try_now(stream: Stream, actor: User | None) -> None:
+    """The next try of a stream that was interrupted, at once. It counts as that try."""
+    lifecycle.lock(stream.pk)
+    now = timezone.now()
+    waiting = Run.objects.filter(
+        stream_id=stream.pk,
+        stream__status=Status.STARTING,
+        stream__run=F("pk"),
+        commanded_at__isnull=True,
+        moved_at__isnull=True,
+        retry_at__gt=now,
+    )
+    run = waiting.first()
+    if run is None:
+        raise WrongState(_("The stream does not wait for another try at this moment."))
+    Run.objects.filter(pk=run.pk).update(retry_at=now)
+    audit.record(actor, "try now", stream, None, run=str(run.pk))
+    send_after_commit(tasks.start_stream, str(run.pk), robust=True)
+    progress.poke(stream.pk, stream.owner_id)
 
 
 @again_on_conflict
@@ -61,6 +85,19 @@ def force_stop(stream: Stream, actor: User | None, message: str = "") -> None:
     lifecycle.fire(current.pk, Event.FORCED, run_id=current.run.pk, actor=actor, message=words)
     audit.record(actor, "force stop", current, run=str(current.run.pk))
     send_after_commit(tasks.stop_stream, str(current.run.pk), robust=True)
+
+
+def move(stream: Stream, actor: User | None, to: int | None = None) -> Vps:
+    """An operator's: on to another VPS, this one or the best there is. Its place in the playlist is kept."""
+    current = Stream.objects.select_related("run__vps").get(pk=stream.pk)
+    run = current.run
+    if current.state is not Status.STREAMING or run is None or run.vps is None:
+        raise WrongState(_("«%(title)s» is not on air.") % {"title": current.title})
+    run.stream = current
+    old = run.vps.name
+    target = moving.move(run, _("an operator wants it there"), timezone.now(), actor=actor, to=to)
+    audit.record(actor, "move", current, None, run=str(run.pk), old=old, new=target.name)
+    return target
 
 
 def is_still_held(stream: Stream) -> bool:

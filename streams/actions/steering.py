@@ -10,6 +10,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts import audit
 from accounts.models import User
@@ -20,13 +21,15 @@ from media_library.models import VideoFile
 from streams import commanding, progress, reports
 from streams.actions.running import lock_owner
 from streams.errors import Gone, Invalid, NotDone, OverLimit, Refused, Unreachable, WrongState
-from streams.models import PlaylistItem, Run, RunEvent, Status, Stream
+from streams.models import PlaylistItem, Run, RunEvent, Status, Stream, StreamDestination
 from streams.playlist import MAX_ITEMS
 
 log = structlog.get_logger(__name__)
 WAIT_S: Final = 1.0
+RENEW: Final = "renew"
 ABOUT_AN_ITEM: Final = ("jump", "play_next")
 LONGEST_WORDS: Final = 300
+NOT_ANSWERED: Final = gettext_lazy("The server has not answered within a second; what happened will show here.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,26 @@ def steer(stream: Stream, order: str, actor: User | None, item_id: int | None = 
     outcome = _outcome(run, order, item, actor, answer)
     progress.poke(run.stream_id, run.stream.owner_id)
     return outcome
+
+
+def renew(output: StreamDestination, actor: User | None) -> Outcome:
+    """Connects a destination anew now, closed properly before; or has one that waits for its next try tried at once.
+    Waits as `steer` does."""
+    run = _steerable(output.stream)
+    if not output.enabled:
+        raise WrongState(_("«%(name)s» is switched off.") % {"name": output.destination.name})
+    audit.record(actor, "renew", run.stream, destination=output.destination_id)
+    command = _command(run, RENEW, None, output.pk)
+    _publish(run, command)
+    answer = answers.wait(command.order_id, WAIT_S, vps_id=run.vps_id, run_id=str(run.pk))
+    if answer is not None and not answer["ok"]:
+        raise NotDone(mask(answer["message"])[:LONGEST_WORDS] or _("The server could not do that."))
+    name = output.destination.name
+    _note(run, actor, {"order": RENEW, "item": name} | ({} if answer else {"answered": False}))
+    progress.poke(run.stream_id, run.stream.owner_id)
+    if answer is None:
+        return Outcome(str(NOT_ANSWERED), answered=False)
+    return Outcome(_("«%(name)s» is being connected anew.") % {"name": name}, item_id=answer["item_id"])
 
 
 def insert_next(stream: Stream, file_id: int, actor: User | None) -> Outcome:
@@ -104,7 +127,7 @@ def _steerable(stream: Stream) -> Run:
 
 
 def _item(stream: Stream, order: str, item_id: int | None) -> PlaylistItem | None:
-    if order not in STEERINGS:
+    if order not in STEERINGS or order == RENEW:
         raise Invalid({"order": _("There is no such order.")})
     if order not in ABOUT_AN_ITEM:
         return None
@@ -114,7 +137,7 @@ def _item(stream: Stream, order: str, item_id: int | None) -> PlaylistItem | Non
     return item
 
 
-def _command(run: Run, order: str, item: PlaylistItem | None) -> SteerStream:
+def _command(run: Run, order: str, item: PlaylistItem | None, output_id: int | None = None) -> SteerStream:
     return SteerStream(
         stream_id=run.stream_id,
         run_id=str(run.pk),
@@ -122,6 +145,7 @@ def _command(run: Run, order: str, item: PlaylistItem | None) -> SteerStream:
         order=order,
         timestamp=timezone.now().timestamp(),
         item_id=item.pk if item else None,
+        destination_id=output_id,
         request_id=str(structlog.contextvars.get_contextvars().get("request_id", "")),
     )
 
@@ -145,7 +169,7 @@ def _outcome(
     facts: dict[str, Any] = {"order": order, **_titled("item", item)}
     if answer is None:
         _note(run, actor, facts | {"answered": False})
-        return Outcome(_("The server has not answered within a second; what happened will show here."), answered=False)
+        return Outcome(str(NOT_ANSWERED), answered=False)
     now_id = answer["item_id"]
     now = run.stream.items.select_related("file", "live").filter(pk=now_id or 0).first()
     _note(run, actor, facts | _titled("now", now))

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from streams import addresses, platforms
 from streams.forms.fields import UnshownInput
-from streams.models import Destination, LiveInput, Platform, Via
+from streams.models import LONGEST_BROADCAST_H, Destination, LiveInput, Platform, Via
 
 WHEN: Final = {
     Via.NATIVE: _("Takes the least of the server, and tells the most. Right for nearly everybody."),
@@ -21,6 +21,9 @@ WHEN: Final = {
     Via.NGINX: _("For who runs rules of their own in the nginx of the VPS. It cannot encrypt: rtmp:// only."),
 }
 """When each way to push is the right one, in a sentence."""
+
+
+KEPT: Final = ("platform", "name", "url", "via", "renew_every_h")
 
 
 class DestinationForm(forms.Form):
@@ -59,6 +62,18 @@ class DestinationForm(forms.Form):
         initial=Via.NATIVE,
         widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )
+    renew_every_h = forms.IntegerField(
+        label=_("New broadcast every … hours"),
+        required=False,
+        min_value=0,
+        max_value=LONGEST_BROADCAST_H,
+        help_text=_(
+            "The connection is closed properly and made anew, at a video's end if one is near that time; the other "
+            "destinations notice nothing. Empty: half an hour before the platform's limit (%(limits)s). 0: never."
+        )
+        % {"limits": platforms.limits_words()},
+        widget=forms.NumberInput(attrs={"class": "form-control", "inputmode": "numeric"}),
+    )
     key = forms.CharField(
         label=_("Stream key"),
         max_length=500,
@@ -77,7 +92,7 @@ class DestinationForm(forms.Form):
         destination: Destination | None = None,
     ) -> None:
         if destination is not None:
-            initial = {name: getattr(destination, name) for name in ("platform", "name", "url", "via")}
+            initial = {name: getattr(destination, name) for name in KEPT}
         initial = {"url": platforms.known(Platform.YOUTUBE).url, **(initial or {})}
         super().__init__(data, initial=initial)
         self.fields["key"].required = destination is None
@@ -125,7 +140,8 @@ class DestinationForm(forms.Form):
     @property
     def is_advanced(self) -> bool:
         """Something was chosen there, or is wrong."""
-        return (self["via"].value() or Via.NATIVE) != Via.NATIVE or "via" in self.errors
+        is_set = (self["via"].value() or Via.NATIVE) != Via.NATIVE or self["renew_every_h"].value() not in (None, "")
+        return is_set or bool({"via", "renew_every_h"} & set(self.errors))
 
     def ways(self) -> list[tuple[str, Any, Any, bool]]:
         """How it may be pushed: the stored word, its name, when to take it, and whether it is chosen."""

@@ -15,7 +15,7 @@ from media_library.models import VideoFile
 from media_library.stills import MOST_BYTES
 from streams.actions import spec_of
 from streams.forms.fields import IdsField, ItemsField, StillField, ids, items
-from streams.models import Order, Stream
+from streams.models import LONGEST_BROADCAST_H, Order, Stream
 from streams.rules import MOST_RESTARTS
 from streams.spec import USUAL_RESTARTS
 
@@ -67,6 +67,17 @@ class StreamForm(forms.Form):
         help_text=_("In a row, after 30 seconds, 1 minute, then every 2 minutes: 30 take about an hour."),
         widget=forms.NumberInput(attrs={"class": "form-control", "inputmode": "numeric"}),
     )
+    restart_every_h = forms.IntegerField(
+        label=_("Planned restart every … hours"),
+        required=False,
+        min_value=0,
+        max_value=LONGEST_BROADCAST_H,
+        help_text=_(
+            "Every destination begins a new broadcast, all at once, when a video ends near that time. Empty: never. "
+            "What a single platform needs is set at its destination."
+        ),
+        widget=forms.NumberInput(attrs={"class": "form-control", "inputmode": "numeric"}),
+    )
     outputs = IdsField(
         label=_("Destinations"), error_messages={"required": _("Choose at least one destination, or add one.")}
     )
@@ -113,6 +124,9 @@ class StreamForm(forms.Form):
         typed = self.cleaned_data["max_restarts"]
         return USUAL_RESTARTS if typed is None else int(typed)
 
+    def clean_restart_every_h(self) -> int | None:
+        return self.cleaned_data["restart_every_h"] or None
+
     def clean_title(self) -> str:
         title: str = self.cleaned_data["title"]
         return " ".join(title.split())
@@ -135,6 +149,7 @@ def typed(data: QueryDict) -> dict[str, Any]:
         "loop": "loop" in data,
         "keep_files_after_stop": "keep_files_after_stop" in data,
         "max_restarts": data.get("max_restarts", str(USUAL_RESTARTS)),
+        "restart_every_h": data.get("restart_every_h", ""),
         "playlist": items(data.getlist("playlist")),
         "outputs": ids(data.getlist("outputs")),
         "enabled": ids(data.getlist("enabled")),
@@ -153,6 +168,7 @@ def stored(stream: Stream) -> dict[str, Any]:
         "loop": spec.loop,
         "keep_files_after_stop": spec.keep_files_after_stop,
         "max_restarts": spec.max_restarts,
+        "restart_every_h": spec.restart_every_h,
         "playlist": list(spec.items),
         "outputs": [output.destination_id for output in spec.outputs],
         "enabled": [output.destination_id for output in spec.outputs if output.enabled],

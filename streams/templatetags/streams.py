@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django import template
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from streams import incident_page, platforms, telling
+from streams.airing import RenewalView
 from streams.models import DestinationState, Platform, Status
 from streams.snapshot import Snapshot
 
@@ -65,6 +69,33 @@ def lasting(seconds: float) -> str:
 
 
 @register.filter
+def renewal_words(view: RenewalView | None) -> str:
+    """When it was connected anew, and when that is due again."""
+    if view is None:
+        return ""
+    told = []
+    if view.at is not None:
+        said = _("connected anew as asked") if view.asked else _("renewed as planned")
+        words = {"said": said, "at": _when(view.at), "time": telling.lasting(view.off_s)}
+        told.append(_("%(said)s at %(at)s (%(time)s off air)") % words)
+    if view.next_from is not None and view.next_by is not None:
+        words = {"first": _when(view.next_from), "last": _when(view.next_by)}
+        told.append(_("to be renewed between %(first)s and %(last)s, at a video's end") % words)
+    return ", ".join(told)
+
+
+@register.filter
+def when(at: datetime) -> str:
+    """A moment of these days: 14:03, 3 Dec 14:03."""
+    return _when(at)
+
+
+def _when(at: datetime) -> str:
+    local = timezone.localtime(at)
+    return date_format(local, "H:i" if local.date() == timezone.localdate() else "j M H:i")
+
+
+@register.filter
 def overall_tone(snapshot: Snapshot) -> str:
     """The state's tone; a warning while something that is switched on is not live."""
     if snapshot.state is not Status.STREAMING:
@@ -73,7 +104,7 @@ def overall_tone(snapshot: Snapshot) -> str:
     well = (
         not snapshot.is_stale
         and snapshot.slate is None
-        and all(each.state is DestinationState.LIVE for each in enabled)
+        and all(each.state in (DestinationState.LIVE, DestinationState.RENEWING) for each in enabled)
     )
     return "live" if well else "warning"
 

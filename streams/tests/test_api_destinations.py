@@ -30,7 +30,8 @@ def test_create_list_get_change_delete(alice):
     assert made.status_code == 201
     row = Destination.objects.get()
     assert made.json() == {
-        "id": row.pk, "name": "Mine", "url": BODY["url"], "platform": "youtube", "via": "native", "streams": [],
+        "id": row.pk, "name": "Mine", "url": BODY["url"], "platform": "youtube", "via": "native",
+        "renew_every_h": None, "streams": [],
     }  # fmt: skip
     assert (row.owner, row.key()) == (alice, CANARY)
     assert client.get(LIST).json() == {"items": [made.json()], "count": 1}
@@ -38,9 +39,11 @@ def test_create_list_get_change_delete(alice):
     assert (changed.json()["name"], changed.json()["via"], changed.json()["url"]) == ("Yours", "ffmpeg", BODY["url"])
     row.refresh_from_db()
     assert row.key() == CANARY
+    assert send(client, "patch", f"{LIST}{row.pk}", {"renew_every_h": 6}).json()["renew_every_h"] == 6
     send(client, "patch", f"{LIST}{row.pk}", {"key": "another"})
     row.refresh_from_db()
-    assert row.key() == "another"
+    assert (row.key(), row.renew_every_h) == ("another", 6)
+    assert send(client, "patch", f"{LIST}{row.pk}", {"renew_every_h": None}).json()["renew_every_h"] is None
     assert client.delete(f"{LIST}{row.pk}").status_code == 204
     assert client.get(LIST).json() == {"items": [], "count": 0}
     assert client.get(f"{LIST}{row.pk}").status_code == 404

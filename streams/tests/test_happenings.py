@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.protocol import DestinationState, InputState, RunReport, SkippedItem
+from agent.protocol import DestinationState, InputState, Renewal, RunReport, SkippedItem
 from streams import happenings, telling
 
 REPORT = RunReport(stream_id=1, run_id="r", epoch=1, phase="on_air")
@@ -22,6 +22,11 @@ class Names:
 
 def place(state, since=0.0, reason=None, number=1):
     return DestinationState(id=number, state=state, since=START + since, reason=reason)
+
+
+def renewed(state, count, since=0.0, off_s=0.3, asked=False):
+    renewal = Renewal(count=count, at=START + since, off_s=off_s, asked=asked)
+    return replace(place(state, since), renewal=renewal)
 
 
 def report(*places, **fields):
@@ -120,6 +125,38 @@ CASES = {
         ],
         ["The player ended by itself and was started again (1 s off air)"],
     ),
+    "renewed as planned": (
+        [
+            (0, report(renewed("live", 0))),
+            (9, report(renewed("renewing", 0, 9))),
+            (9.5, report(renewed("live", 1, 9.3))),
+        ],
+        ["YouTube: connected anew as planned (0.3 s off air)"],
+    ),
+    "renewed between two reports, because somebody wanted it": (
+        [(0, report(renewed("live", 3))), (5, report(renewed("live", 4, 3, asked=True)))],
+        ["YouTube: connected anew as asked (0.3 s off air)"],
+    ),
+    "the server did not have it back at once": (
+        [
+            (0, report(renewed("live", 0))),
+            (9, report(renewed("renewing", 0, 9))),
+            (10, report(replace(renewed("reconnecting", 0, 10), reason="connection refused"))),
+            (14, report(renewed("live", 1, 14, off_s=5.0))),
+        ],
+        [
+            "YouTube: off air, connecting again: connection refused",
+            "YouTube: back on air after 5 s off air",
+        ],
+    ),
+    "on another server it counts from 0 again": (
+        [
+            (0, report(renewed("live", 7))),
+            (5, report(renewed("live", 0), epoch=2)),
+            (9, report(renewed("live", 1, 8), epoch=2)),
+        ],
+        ["YouTube: connected anew as planned (0.3 s off air)"],
+    ),
     "a stop is not told as a loss": (
         [(0, LIVE), (5, report(place("connecting", 5), phase="stopping"))],
         [],
@@ -149,6 +186,14 @@ def test_seconds_off_air_are_summed_and_run_on_while_it_is_away():
     for seconds, state in [(0, "live"), (10, "reconnecting"), (15, "live"), (20, "reconnecting"), (27, "reconnecting")]:
         story.at(seconds, report(place(state, seconds)))
     assert story.off_air() == {"1": 12.0}
+
+
+def test_a_renewal_counts_for_as_long_as_it_took():
+    story = Telling()
+    story.at(0, report(renewed("live", 0)))
+    story.at(9, report(renewed("renewing", 0, 9)))
+    story.at(14, report(renewed("live", 1, 9.4, off_s=0.4)))
+    assert story.off_air() == {"1": 0.4}
 
 
 def test_an_agents_wrong_clock_counts_nothing_wrong():

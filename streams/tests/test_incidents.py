@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import uptime
-from streams.incidents import GIVEN_UP_S, Change, Happened, Output, What, tell
+from streams.incident_kinds import Change, Happened, Output, What
+from streams.incidents import GIVEN_UP_S, tell
 from streams.models import RunEvent
 from streams.spans import Span, merged, minus, total
 
@@ -59,6 +60,34 @@ def test_a_day_without_trouble_is_a_hundred_percent():
 def test_never_started_is_neither_up_nor_down():
     story = tell([], [], BOTH, 9000)
     assert (story.incidents, uptime.of_stream(story, BOTH, DAY).share) == ([], None)
+
+
+def test_a_renewal_is_no_incident_but_seconds_off_air():
+    story = tell(on_air(), [happened(500, "renewed", output=1, name="YouTube", off_s=2.0)], BOTH, 1010)
+    assert story.incidents == []
+    assert [row.off_s for row in shares(story)] == [2.0, 0]
+
+
+MOVED = ("moved", "STREAMING", "STARTING")
+
+
+def test_a_move_is_no_incident_but_seconds_off_air_everywhere():
+    story = tell(on_air(change(100, MOVED), change(104, LIVE)), [], BOTH, 1010)
+    assert story.incidents == []
+    assert [row.off_s for row in shares(story)] == [4, 4]
+
+
+def test_a_move_that_comes_nowhere_is_one_from_when_it_failed():
+    steps = (change(100, MOVED), change(106, ("interrupted", "STARTING", "STARTING"), "full"), change(140, LIVE))
+    story = tell(on_air(*steps), [], BOTH, 1010)
+    (one,) = story.incidents
+    assert (one.what, one.begun_at, one.ended_at, one.cause) == (What.OUTAGE, 106, 140, "full")
+    assert [row.off_s for row in shares(story)] == [40, 40]
+
+
+def test_a_move_that_is_still_on_its_way():
+    story = tell(on_air(change(100, MOVED)), [], BOTH, 103)
+    assert (story.incidents, [row.off_s for row in shares(story)]) == ([], [3, 3])
 
 
 def test_a_server_that_was_lost_is_one_incident_until_it_is_on_air_again():

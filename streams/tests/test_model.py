@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from accounts.models import User
 from fleet import slots
-from fleet.models import Vps
+from fleet.models import Vps, VpsStatus
 from media_library.actions import delete as delete_file
 from media_library.errors import InUse
 from media_library.models import VideoFile
@@ -71,13 +71,15 @@ class Fleet(RuleBasedStateMachine):
         used = sum(VideoFile.objects.values_list("size", flat=True))
         User.objects.filter(pk=self.owner.pk).update(storage_used=used)
 
-    @initialize(started=st.integers(0, STREAMS))
-    def all_is_well(self, started: int) -> None:
+    @initialize(started=st.integers(0, STREAMS), moved=st.booleans())
+    def all_is_well(self, started: int, moved: bool = False) -> None:
         for _ in range(6):
             self.world.step()
         for n in range(started):
             self.start(n)
         self.world.step()
+        if moved:
+            self.does(actions.move, self.stream(0), None)
 
     def teardown(self) -> None:
         """Whatever happened: in the end all is mended."""
@@ -117,6 +119,19 @@ class Fleet(RuleBasedStateMachine):
     def force_stop(self, n: int) -> None:
         self.wanted.discard(self.stream(n).pk)
         self.does(actions.force_stop, self.stream(n), None)
+
+    @rule(n=which, how=st.sampled_from(["move", "drain", "let finish"]), seconds=some_time)
+    def go_elsewhere(self, n: int, how: str, seconds: int) -> None:
+        """One stream, or all of a server for a while: then it is taken into service again."""
+        if how == "move":
+            self.does(actions.move, self.stream(n), None)
+            self.time_goes_on(seconds)
+            return
+        vps = Vps.objects.filter(pk=self.server(n).vps_id)
+        draining = {"status": VpsStatus.DRAINING, "drain_moves": how == "drain", "draining_since": self.world.clock()}
+        vps.update(**draining, left_at=None)
+        self.time_goes_on(seconds + 150)
+        vps.update(status=VpsStatus.ACTIVE, drain_moves=False, draining_since=None)
 
     @rule(n=which)
     def change(self, n: int) -> None:
@@ -192,6 +207,17 @@ class Fleet(RuleBasedStateMachine):
         self.time_goes_on(130)
         self.world.loses_commands = False
         self.seen["back where it was"] += Run.objects.filter(epoch__gt=1, vps=F("left_vps")).count()
+
+    @rule(n=which)
+    def stopped_while_its_server_is_away(self, n: int) -> None:
+        """It is off air on paper when the time is up, and in truth when the server hears us again."""
+        cut = [server for server in self.world.servers.values() if server.linked]
+        for server in cut:
+            server.linked = False
+        self.stop(n)
+        self.time_goes_on(75)
+        for server in cut:
+            server.linked = True
 
     @rule(n=which)
     def agent_dies(self, n: int) -> None:
@@ -380,7 +406,7 @@ def _fields(spec) -> dict:
 def made_up_wire(monkeypatch):
     monkeypatch.setattr("django.utils.timezone.now", lambda: Fleet.world.clock())
     monkeypatch.setattr("fleet.commands.publish", lambda *args: Fleet.world.publish(*args))
-    for module in ("streams.actions.running", "streams.converge"):
+    for module in ("streams.actions.running", "streams.converge", "streams.moving"):
         monkeypatch.setattr(f"{module}.send_after_commit", lambda *args, **more: Fleet.world.enqueue(*args, **more))
 
 

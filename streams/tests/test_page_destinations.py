@@ -159,7 +159,7 @@ def test_every_platform_s_icon_is_in_the_sprite():
 
 def test_how_it_is_pushed_is_a_choice_with_words(place, alice):
     page = browser(alice).get(url("edit", place)).content.decode()
-    assert "Advanced: pushed by" in page
+    assert "Advanced: new broadcasts, pushed by" in page
     assert "It cannot encrypt: rtmp:// only." in page
     assert '<details class="advanced" >' in page
     browser(alice).post(url("edit", place), FORM | {"key": "", "via": "nginx"})

@@ -71,9 +71,8 @@ def reveal(request: Request, pk: int) -> HttpResponse:
 
 def spec_of(form: DestinationForm) -> DestinationSpec:
     data = form.cleaned_data
-    return DestinationSpec(
-        platform=data["platform"], name=data["name"], url=data["url"], key=data.get("key") or None, via=data["via"]
-    )
+    plain = {name: data[name] for name in ("platform", "name", "url", "via", "renew_every_h")}
+    return DestinationSpec(**plain, key=data.get("key") or None)
 
 
 def _edit(request: Request, destination: Destination | None) -> HttpResponse:

@@ -212,6 +212,7 @@ def _spec(form: StreamForm, entries: list[ItemSpec], outputs: list[int], enabled
         order=data["order"],
         keep_files_after_stop=data["keep_files_after_stop"],
         max_restarts=data["max_restarts"],
+        restart_every_h=data["restart_every_h"],
         items=tuple(entries),
         outputs=tuple(OutputSpec(pk, pk in enabled) for pk in dict.fromkeys(outputs)),
         slate=SlateSpec(data["slate"], data["slate_clip"], data["slate_picture"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.contrib import messages
@@ -16,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.models import User
 from kit.redirects import back
 from media_library.models import VideoFile
 from streams import actions, groups, pages
@@ -50,7 +52,8 @@ def bulk(request: Request) -> HttpResponse:
 
     Stopping asks first: one tick in the wrong row takes another channel off air.
     """
-    verb = {"start": actions.start, "stop": actions.stop}.get(request.POST.get("do", ""))
+    verbs: dict[str, Callable[[Stream, User | None], object]] = {"start": actions.start, "stop": actions.stop}
+    verb = verbs.get(request.POST.get("do", ""))
     chosen = Stream.objects.of(request.user).filter(pk__in=ids(request.POST.getlist("stream")))[:PAGE_SIZE]
     if verb is None or not chosen:
         messages.warning(request, _("Tick the streams first."))

@@ -39,8 +39,18 @@ def fragments(request: Request, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def start(request: Request, pk: int) -> HttpResponse:
+    """`from` beginning: after a failure it does not go on where it was."""
     stream = access.stream_of(request.user, pk)
-    return done(request, stream, lambda: actions.start(stream, request.user))
+    from_beginning = request.POST.get("from") == "beginning"
+    return done(request, stream, lambda: actions.start(stream, request.user, from_beginning=from_beginning))
+
+
+@login_required
+@require_POST
+def retry(request: Request, pk: int) -> HttpResponse:
+    """The next try of a stream that was interrupted, at once."""
+    stream = access.stream_of(request.user, pk)
+    return done(request, stream, lambda: actions.try_now(stream, request.user))
 
 
 @login_required

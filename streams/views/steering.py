@@ -40,6 +40,14 @@ def steer_item(request: Request, pk: int, item_pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
+def renew(request: Request, pk: int, output_pk: int) -> HttpResponse:
+    """A destination is connected anew, or tried at once."""
+    output = access.output_of(request.user, pk, output_pk)
+    return done(request, output.stream, lambda: actions.renew(output, request.user))
+
+
+@login_required
+@require_POST
 def move_item(request: Request, pk: int, item_pk: int) -> HttpResponse:
     """`way` up or down by a button, `to` a place by dragging."""
     stream = access.stream_of(request.user, pk)
