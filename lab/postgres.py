@@ -1,12 +1,13 @@
 """A PostgreSQL of one's own: a fresh cluster on a free port, gone at the end.
 
-As root the server runs as user `postgres` (it refuses root); durability is off, nothing in it is to be kept.
+As root the server runs as user `postgres` (it refuses root). Nothing in it outlives the machine: fsync is off.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -33,17 +34,27 @@ class Postgres:
         return f"postgres://postgres@127.0.0.1:{self.port}/ezstream"
 
     def __enter__(self) -> Self:
-        data = self.home / "data"
         if os.getuid() == 0:
             shutil.chown(self.home, "postgres", "postgres")
-        _run(*_as_postgres(), str(self.bin / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres", "-N")
-        self._process = subprocess.Popen(
-            [*_as_postgres(), *self._server(data)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_open(self.port, 20.0)
+        data = ("-D", str(self.home / "data"))
+        _run(*_as_postgres(), str(self.bin / "initdb"), *data, "-A", "trust", "-U", "postgres", "-N")
+        self.start()
         host = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
         _run(str(self.bin / "createdb"), *host, "ezstream")
         return self
+
+    def start(self) -> None:
+        """Again, after `kill`: it recovers what was committed."""
+        self._process = subprocess.Popen(
+            [*_as_postgres(), *self._server(self.home / "data")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_open(self.port, 20.0)
+
+    def kill(self) -> None:
+        """«Immediate shutdown»: every connection ends in the middle of what it did."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(20)
 
     def __exit__(self, *exc: object) -> None:
         if self._process is not None:
@@ -52,7 +63,8 @@ class Postgres:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _server(self, data: Path) -> list[str]:
-        loose = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+        # Without fsync a commit costs a write, and outlives the server (not the machine).
+        loose = ("fsync=off", "full_page_writes=off", "max_connections=200")
         options = [part for setting in loose for part in ("-c", setting)]
         listen = ["-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-k", str(self.home)]
         return [str(self.bin / "postgres"), "-D", str(data), *listen, *options]
