@@ -171,7 +171,7 @@ def show(outcome: Outcome) -> None:
 
 
 def table(outcomes: list[Outcome], room: float) -> Iterable[str]:
-    yield "| fault | times | off air min | median | max | longest silence | converged, worst | in the end | two pushed one key |"
+    yield "| fault | times | off air min | median | max | longest silence | converged, worst | in the end | doubled |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for fault in FAULTS:
         suffered = [outcome for outcome in outcomes if outcome.fault is fault]

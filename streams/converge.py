@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -70,6 +71,15 @@ def _send(vps_id: int, order: Order, now: datetime) -> None:
         log.info("reconcile.overtaken", vps=vps_id)
     except redis.RedisError as error:
         log.warning("reconcile.undelivered", vps=vps_id, error=type(error).__name__)
+
+
+def keys_are_free(run_id: uuid.UUID, epoch: int, now: datetime) -> None:
+    """An agent that held the run under `epoch` has let go of it: who holds it since need not wait for its keys."""
+    there = Q(vps__isnull=False, commanded_at__isnull=False, epoch__gt=epoch, stream__run=F("pk"))
+    run = Run.objects.filter(there, pk=run_id, ended_at__isnull=True).first()
+    if run is not None:
+        with contextlib.suppress(redis.RedisError):
+            commanding.send_retry(run, now)
 
 
 def _run(run_id: uuid.UUID) -> Run:

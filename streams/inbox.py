@@ -85,6 +85,7 @@ class Inbox:
         epoch = message.run.epoch if message.run else message.epoch
         run = self._current(message.run_id, message.stream_id, message.vps_id, epoch)
         if run is None:
+            self._let_go(message, epoch, now)
             return
         if message.run is not None:
             self._report(run, message.run, message.timestamp, now)
@@ -95,6 +96,11 @@ class Inbox:
             self._live(run, now)
         else:
             self._ended(run, message, now)
+
+    def _let_go(self, message: StreamStatus, epoch: int | None, now: datetime) -> None:
+        run_id = _uuid(message.run_id)
+        if message.status != "STREAMING" and run_id is not None and epoch is not None:
+            converge.keys_are_free(run_id, epoch, now)
 
     def _live(self, run: Run, now: datetime) -> None:
         if run.stream.state is Status.STARTING and not interrupting.on_air(run, now):

@@ -80,6 +80,8 @@ class Control:
         match order:
             case "reload":
                 self._playout.reload(await asyncio.to_thread(self._load))
+            case "retry":
+                self._playout.outputs.retry()
             case "stop":
                 self._playout.stop()
             case _:

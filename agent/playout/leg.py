@@ -9,11 +9,12 @@ import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
-from .backoff import REFUSED_S, STABLE_S, refused_delay, retry_delay
+from .backoff import MOVED_S, REFUSED_S, STABLE_S, refused_delay, retry_delay
 from .carrier import Carrier
 from .link import Closed, Misconfigured
 from .meter import Meter
@@ -85,6 +86,7 @@ class BaseLeg(ABC, Generic[Carried]):
         self._refusals = 0
         self._unacknowledged = 0
         self._stopped = False
+        self._hurried = asyncio.Event()
 
     @abstractmethod
     async def _open(self, target: Target) -> Carried:
@@ -173,6 +175,10 @@ class BaseLeg(ABC, Generic[Carried]):
         """The packets are no longer in one row: begin again at the next key frame."""
         self._joined = frozenset()
 
+    def retry(self) -> None:
+        """Try now, if it waits: what was in the way is said to be gone."""
+        self._hurried.set()
+
     def fail(self, reason: str) -> None:
         """A bug in this leg: say so and begin anew, the others know nothing of it."""
         if self._link is not None:
@@ -223,7 +229,10 @@ class BaseLeg(ABC, Generic[Carried]):
             return
         while True:
             ended = await self._attempt(target)
-            await asyncio.sleep(self._after(ended))
+            self._hurried.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._after(ended)):
+                    await self._hurried.wait()
 
     async def _attempt(self, target: Target) -> RtmpError:
         """One connection from its beginning to its end, and why it ended."""
@@ -264,10 +273,12 @@ class BaseLeg(ABC, Generic[Carried]):
         return retry_delay(time.monotonic() - self._healthy_at, self._around.rng)
 
     def _after_refusal(self) -> float:
-        """Our own connection of a moment ago may hold the key: then, and the first time, ask again soon."""
+        """Our own connection of a moment ago may hold the key: then, and the first time, ask again soon. So may that
+        of the server the run was on before."""
         self._refusals += 1
         out_s = time.monotonic() - self._healthy_at
-        soon = self._refusals == 1 or (self._earlier[1] > 0 and out_s < REFUSED_S)
+        ours_s = REFUSED_S if self._earlier[1] > 0 else MOVED_S if self._around.plan().epoch > 1 else 0.0
+        soon = self._refusals == 1 or out_s < ours_s
         return retry_delay(out_s, self._around.rng) if soon else refused_delay(self._around.rng)
 
     def _turned_away(self, error: RtmpError) -> bool:
