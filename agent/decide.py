@@ -3,8 +3,8 @@
 What it holds to:
 * one run per stream, one playout per run; the next run of a stream begins when the old one's process is gone;
 * a run that ended here never comes back under the same epoch;
-* a playout that dies on air is replaced at once; one that never was, or dies again within a minute, after 30, 60
-  and 120 s, then it is an ERROR;
+* a playout that dies or hangs on air is replaced at once; one that never was, or dies again within a minute, after
+  30, 60 and 120 s, then it is an ERROR;
 * what was on air once stays there: when nothing of its list plays, the slate does;
 * a run stops by steps: asked, SIGTERM after 3 s, SIGKILL after 10 s.
 """
@@ -27,6 +27,7 @@ from agent.events import (
     MediaProgress,
     MediaReady,
     PlayoutExited,
+    PlayoutHung,
     PlayoutStarted,
     PlayoutStatus,
     RelaysLoaded,
@@ -129,6 +130,7 @@ _HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     PlayoutStarted: playouts.started,
     PlayoutStatus: playouts.status,
     PlayoutExited: playouts.exited,
+    PlayoutHung: playouts.hung,
     RelaysLoaded: _relays_loaded,
     Adopted: playouts.adopted,
     Tick: _tick,

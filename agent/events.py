@@ -121,6 +121,15 @@ class PlayoutExited:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayoutHung:
+    """Its process is there and answers nothing."""
+
+    stream_id: int
+    run_id: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Adopted:
     """A run found in the journal when the agent began, its playout alive or not."""
 
@@ -152,7 +161,7 @@ class Shutdown:
 
 MediaEvent = MediaCached | MediaEvicted | MediaProgress | MediaReady | MediaComplete | MediaFailed
 SlateEvent = SlateReady | SlateFailed
-PlayoutEvent = PlayoutStarted | PlayoutStatus | PlayoutExited | Adopted | SteerAnswered
+PlayoutEvent = PlayoutStarted | PlayoutStatus | PlayoutExited | PlayoutHung | Adopted | SteerAnswered
 Event = (
     StartStream
     | UpdateStream

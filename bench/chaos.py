@@ -53,6 +53,7 @@ class Options:
     seed: int = 1
     budget_s: float = float("inf")
     room: float = 1.0
+    keep: bool = False
 
 
 @dataclass(slots=True)
@@ -231,7 +232,10 @@ def run(options: Options) -> dict[str, Any]:
         print("\n".join(table(chaos.outcomes, options.room)))
         return summary(chaos.outcomes, options, left_out)
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        if options.keep:
+            print(f"logs and all else: {home}")
+        else:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def main() -> None:
@@ -242,10 +246,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--budget", type=float, help="seconds after which no new fault begins")
     parser.add_argument("--room", type=float, default=1.0)
+    parser.add_argument("--keep", action="store_true", help="leave the logs, and say where")
     args = parser.parse_args()
     rounds = args.rounds or (1 if args.short else 3)
     budget = args.budget or (240.0 if args.short else float("inf"))
-    found = run(Options(args.short, tuple(args.only), rounds, args.seed, budget, args.room))
+    found = run(Options(args.short, tuple(args.only), rounds, args.seed, budget, args.room, args.keep))
     print("\n" + json.dumps(found, ensure_ascii=False))
     sys.exit(bool(found["failed"]))
 

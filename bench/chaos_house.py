@@ -39,9 +39,11 @@ ERRAND: Final = "errand"
 PRESS_EVERY_S: Final = 1.0
 MAKE_STREAMS: Final = """
 from accounts.models import Package
+from fleet.models import Vps
 from streams import actions
 from streams.models import Destination, Stream
 Package.objects.update(max_concurrent_streams=20)
+Vps.objects.update(max_streams=10)
 first = Stream.objects.get(pk={pk})
 for key in {keys}:
     copy = actions.duplicate(first, first.owner)

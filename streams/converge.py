@@ -21,7 +21,7 @@ from streams import commanding, interrupting, lifecycle, tasks
 from streams.errors import WrongState
 from streams.lifecycle import TIMEOUTS, Event
 from streams.models import Run, Status, Stream
-from streams.reconcile import Order, Start, Stop, Update, Wanted, plan
+from streams.reconcile import GRACE_S, Order, Start, Stop, Update, Wanted, plan
 from streams.restart import Cause
 
 log = structlog.get_logger(__name__)
@@ -35,17 +35,21 @@ FLEET_HEARD: Final = timedelta(seconds=6)
 
 def converge(vps_id: int, held: Iterable[RunReport], now: datetime) -> list[Order]:
     """Compares one VPS's heartbeat with the database and sends what follows."""
-    orders = plan(wanted_on(vps_id), held, now.timestamp())
+    held, runs = list(held), placed_on(vps_id)
+    orders = plan(wanted(runs), held, now.timestamp())
     for order in orders:
         log.info("reconcile.order", vps=vps_id, order=repr(order))
         _send(vps_id, order, now)
+    _note_stopped(runs, {report.run_id for report in held}, now)
     return orders
 
 
-def wanted_on(vps_id: int) -> list[Wanted]:
-    rows = Run.objects.holding().filter(
-        vps_id=vps_id, stream__run=F("pk"), stream__status__in=[Status.STARTING, Status.STREAMING]
-    )
+def placed_on(vps_id: int) -> list[Run]:
+    rows = Run.objects.holding().filter(vps_id=vps_id, stream__run=F("pk"))
+    return list(rows.select_related("stream"))
+
+
+def wanted(runs: Iterable[Run]) -> list[Wanted]:
     return [
         Wanted(
             run.stream_id,
@@ -54,8 +58,20 @@ def wanted_on(vps_id: int) -> list[Wanted]:
             run.fingerprint,
             run.commanded_at.timestamp() if run.commanded_at else None,
         )
-        for run in rows
+        for run in runs
+        if run.stream.state in interrupting.INTERRUPTIBLE
     ]
+
+
+def _note_stopped(runs: Iterable[Run], held: set[str], now: datetime) -> None:
+    """What was to stop, and is not held any more: it has stopped, and the word of it was lost."""
+    before = now - timedelta(seconds=GRACE_S)
+    for run in runs:
+        is_late = run.stream.state is Status.STOPPING and run.stream.status_since < before
+        if is_late and str(run.pk) not in held:
+            log.info("reconcile.stopped", stream=run.stream_id, run=str(run.pk))
+            with contextlib.suppress(WrongState):
+                lifecycle.fire(run.stream_id, Event.STOPPED, run_id=run.pk, epoch=run.epoch, now=now)
 
 
 def _send(vps_id: int, order: Order, now: datetime) -> None:

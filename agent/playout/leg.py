@@ -9,7 +9,6 @@ import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
@@ -19,6 +18,7 @@ from .carrier import Carrier
 from .link import Closed, Misconfigured
 from .meter import Meter
 from .packets import Batch
+from .pause import Pause
 from .plan import Destination, Plan
 from .rtmp import Phase, Refused, RtmpError, Temporary
 from .signs import Signs
@@ -86,7 +86,7 @@ class BaseLeg(ABC, Generic[Carried]):
         self._refusals = 0
         self._unacknowledged = 0
         self._stopped = False
-        self._hurried = asyncio.Event()
+        self._pause = Pause()
 
     @abstractmethod
     async def _open(self, target: Target) -> Carried:
@@ -177,7 +177,7 @@ class BaseLeg(ABC, Generic[Carried]):
 
     def retry(self) -> None:
         """Try now, if it waits: what was in the way is said to be gone."""
-        self._hurried.set()
+        self._pause.end()
 
     def fail(self, reason: str) -> None:
         """A bug in this leg: say so and begin anew, the others know nothing of it."""
@@ -229,10 +229,7 @@ class BaseLeg(ABC, Generic[Carried]):
             return
         while True:
             ended = await self._attempt(target)
-            self._hurried.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._after(ended)):
-                    await self._hurried.wait()
+            await self._pause.wait(self._after(ended))
 
     async def _attempt(self, target: Target) -> RtmpError:
         """One connection from its beginning to its end, and why it ended."""

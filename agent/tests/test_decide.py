@@ -647,3 +647,24 @@ def test_an_error_says_whether_another_server_could_do_better(history: History) 
     history.exited(run="r2", stream=2)
     said = [each for each in history.statuses(ever=True) if each.status == "ERROR"]
     assert [(each.run_id, each.permanent) for each in said] == [("r1", True), ("r2", False)]
+
+
+# ------------------------------------------------------------------------------------------------ hanging
+
+
+def test_a_playout_that_hangs_is_killed_and_another_takes_over(history: History) -> None:
+    history.on_air()
+    pid = history.state.runs[1].pid
+    history.tell(events.PlayoutHung(1, "r1", pid))
+    assert history.of(actions.Signal) == [actions.Signal("r1", signal.SIGKILL)]
+    history.exited()
+    assert history.of(actions.Spawn) == [actions.Spawn(1, "r1", True)]
+
+
+def test_one_that_hangs_while_it_stops_has_the_time_it_was_given(history: History) -> None:
+    history.on_air()
+    pid = history.state.runs[1].pid
+    history.stop()
+    history.tell(events.PlayoutHung(1, "r1", pid))
+    history.tell(events.PlayoutHung(1, "r1", pid + 1))
+    assert not history.of(actions.Signal, ever=True)
