@@ -15,10 +15,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from agent import media, playouts, relays, report, runs, slates, steering
+from agent import clock, media, playouts, relays, report, runs, slates, steering
 from agent.actions import Action, Exit, Poke, Publish
 from agent.events import (
     Adopted,
+    ClockSet,
     Event,
     MediaCached,
     MediaComplete,
@@ -133,6 +134,7 @@ _HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     PlayoutHung: playouts.hung,
     RelaysLoaded: _relays_loaded,
     Adopted: playouts.adopted,
+    ClockSet: clock.was_set,
     Tick: _tick,
     Shutdown: _shutdown,
     MediaCached: media.cached,

@@ -150,6 +150,13 @@ class RelaysLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet:
+    """The wall clock was stepped: ahead, or back if `by_s` is below 0."""
+
+    by_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     pass
 
@@ -174,6 +181,7 @@ Event = (
     | PlayoutEvent
     | TrialEnded
     | RelaysLoaded
+    | ClockSet
     | Tick
     | Shutdown
 )
