@@ -1,5 +1,5 @@
-"""The machine's clock was set. What the agent remembers by that clock is set with it, so that a wait stays as long as it
-was meant, and what is told of the past agrees with the clock that is told beside it. Pure.
+"""The machine's clock was set. What the agent remembers by that clock is set with it, so that a wait stays as long as
+it was meant, and what is told of the past agrees with the clock that is told beside it. Pure.
 """
 
 from __future__ import annotations
