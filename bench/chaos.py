@@ -37,6 +37,7 @@ import psycopg
 from bench.chaos_check import complaints
 from bench.chaos_faults import FAULTS, Fault, small_disk
 from bench.chaos_house import AGENTS, ERRAND, House
+from lab.processes import end_on_signals
 
 STREAMS: Final = 4
 HEARTBEAT_S: Final = 5.0
@@ -261,4 +262,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    end_on_signals()
     main()
