@@ -24,7 +24,7 @@ class Postgres:
     """`with Postgres() as server:` then `server.url` is a DATABASE_URL of an empty database."""
 
     def __init__(self) -> None:
-        self.bin = _programs()
+        self.bin = programs()
         self.home = Path(tempfile.mkdtemp(prefix="ezpg-"))
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,7 +70,8 @@ class Postgres:
         return [str(self.bin / "postgres"), "-D", str(data), *listen, *options]
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """Where its server programs are. Raises `PostgresMissingError`."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     on_path = shutil.which("initdb")
     if found:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from lab.postgres import Postgres, PostgresMissingError
+from lab.postgres import PostgresMissingError, programs
 from lab.processes import ROOM
 from lab.product import ROOT
 from tests.env import OUTSIDE
@@ -22,7 +22,7 @@ LIMIT_S = 120
 @pytest.fixture(scope="module")
 def has_postgres() -> None:
     try:
-        Postgres()
+        programs()
     except PostgresMissingError as error:
         pytest.skip(str(error))
 
