@@ -18,7 +18,7 @@ from agent.cache import Cache, Entry
 from agent.config import Config
 from agent.decide import decide
 from agent.downloads import Trust
-from agent.events import Adopted, Event, MediaCached, Shutdown, SlateReady, Tick
+from agent.events import Adopted, ClockSet, Event, MediaCached, Shutdown, SlateReady, Tick
 from agent.ffmpeg import Ffmpeg
 from agent.flvscan import profile_at
 from agent.load import LoadMeter
@@ -38,6 +38,8 @@ from agent.supervisor import Supervisor, exit_reason
 from agent.trials import Trials
 
 TICK_SECONDS: Final = 0.5
+CLOCK_STEP_SECONDS: Final = 1.0
+"""Between two ticks; less is how clocks are kept right."""
 ALIVE: Final = "alive"
 SHORTEST_PART: Final = 8
 """Shorter parts of a live input's address are words rather than keys."""
@@ -108,8 +110,12 @@ class Core:
         await asyncio.wait([asyncio.create_task(each) for each in closing], timeout=2.0)
 
     async def _tick_for_ever(self) -> None:
+        ahead = _wall_ahead()
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            before, ahead = ahead, _wall_ahead()
+            if abs(ahead - before) >= CLOCK_STEP_SECONDS:
+                self.post(ClockSet(ahead - before))
             self.post(Tick())
             with contextlib.suppress(OSError):
                 self._supervisor.rotate_logs()
@@ -283,6 +289,11 @@ def _pieces(live_url: str) -> list[str]:
     path, _, query = live_url.partition("?")
     parts = (query, path.rpartition("/")[2])
     return [live_url, *(part for part in parts if len(part) >= SHORTEST_PART)]
+
+
+def _wall_ahead() -> float:
+    """Of the monotonic clock, which nobody sets."""
+    return time.time() - time.monotonic()
 
 
 def _modified(path: Path, otherwise: float) -> float:

@@ -3,8 +3,8 @@
 What it holds to:
 * one run per stream, one playout per run; the next run of a stream begins when the old one's process is gone;
 * a run that ended here never comes back under the same epoch;
-* a playout that dies on air is replaced at once; one that never was, or dies again within a minute, after 30, 60
-  and 120 s, then it is an ERROR;
+* a playout that dies or hangs on air is replaced at once; one that never was, or dies again within a minute, after
+  30, 60 and 120 s, then it is an ERROR;
 * what was on air once stays there: when nothing of its list plays, the slate does;
 * a run stops by steps: asked, SIGTERM after 3 s, SIGKILL after 10 s.
 """
@@ -15,10 +15,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from agent import media, playouts, relays, report, runs, slates, steering
+from agent import clock, media, playouts, relays, report, runs, slates, steering
 from agent.actions import Action, Exit, Poke, Publish
 from agent.events import (
     Adopted,
+    ClockSet,
     Event,
     MediaCached,
     MediaComplete,
@@ -27,6 +28,7 @@ from agent.events import (
     MediaProgress,
     MediaReady,
     PlayoutExited,
+    PlayoutHung,
     PlayoutStarted,
     PlayoutStatus,
     RelaysLoaded,
@@ -129,8 +131,10 @@ _HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     PlayoutStarted: playouts.started,
     PlayoutStatus: playouts.status,
     PlayoutExited: playouts.exited,
+    PlayoutHung: playouts.hung,
     RelaysLoaded: _relays_loaded,
     Adopted: playouts.adopted,
+    ClockSet: clock.was_set,
     Tick: _tick,
     Shutdown: _shutdown,
     MediaCached: media.cached,

@@ -121,6 +121,15 @@ class PlayoutExited:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayoutHung:
+    """Its process is there and answers nothing."""
+
+    stream_id: int
+    run_id: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Adopted:
     """A run found in the journal when the agent began, its playout alive or not."""
 
@@ -141,6 +150,13 @@ class RelaysLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet:
+    """The wall clock was stepped: ahead, or back if `by_s` is below 0."""
+
+    by_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     pass
 
@@ -152,7 +168,7 @@ class Shutdown:
 
 MediaEvent = MediaCached | MediaEvicted | MediaProgress | MediaReady | MediaComplete | MediaFailed
 SlateEvent = SlateReady | SlateFailed
-PlayoutEvent = PlayoutStarted | PlayoutStatus | PlayoutExited | Adopted | SteerAnswered
+PlayoutEvent = PlayoutStarted | PlayoutStatus | PlayoutExited | PlayoutHung | Adopted | SteerAnswered
 Event = (
     StartStream
     | UpdateStream
@@ -165,6 +181,7 @@ Event = (
     | PlayoutEvent
     | TrialEnded
     | RelaysLoaded
+    | ClockSet
     | Tick
     | Shutdown
 )

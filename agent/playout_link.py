@@ -22,7 +22,8 @@ SLOW_RETRY_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 5.0
 STEER_SECONDS: Final = 0.8
 """So long an order of the control plane may take: it is answered within a second."""
-SILENCE_SECONDS: Final = 10.0
+SILENCE_SECONDS: Final = 5.0
+"""It says something every second. Then it is called again; if it does not greet either for so long, it hangs."""
 LONGEST_REASON: Final = 300
 LONGEST_LINE: Final = 4 * 1024 * 1024
 NOTHING: Final[Mapping[str, int | None]] = {}
@@ -65,10 +66,17 @@ class PlayoutLink:
     next must be in the plan the playout knows.
     """
 
-    def __init__(self, run_id: str, run_dir: Path, on_status: Callable[[Playing], None]) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        run_dir: Path,
+        on_status: Callable[[Playing], None],
+        on_hang: Callable[[], None] = lambda: None,
+    ) -> None:
         self._run_id = run_id
         self._socket = run_dir / SOCKET
         self._on_status = on_status
+        self._on_hang = on_hang
         self._waiting: deque[_Waiting] = deque()
         self._more = asyncio.Event()
         self.connected = False
@@ -119,10 +127,21 @@ class PlayoutLink:
             # The plan may have changed between its reading and its listening.
             self.reload()
             writer.write(_line({"order": "watch"}))
-            while raw := await _line_from(reader):
-                self._take(raw)
+            await self._listen(reader)
         finally:
             writer.close()
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        """One that fell silent may have stood still with us; one that lives greets whoever connects."""
+        greeted = False
+        try:
+            while raw := await _line_from(reader):
+                greeted = True
+                self._take(raw)
+        except TimeoutError:
+            if not greeted:
+                self._on_hang()
+            raise
 
     def _take(self, raw: bytes) -> None:
         body = json.loads(raw)

@@ -8,7 +8,7 @@ from typing import Final
 
 from agent import media, relays, runs, slates
 from agent.actions import AskNext, AskToStop, Forget, Signal
-from agent.events import Adopted, PlayoutExited, PlayoutStarted, PlayoutStatus
+from agent.events import Adopted, PlayoutExited, PlayoutHung, PlayoutStarted, PlayoutStatus
 from agent.state import FINISHED, STOPPED, Order, Playing, Run, Verdict
 from agent.turn import Turn
 from agent.validate import cache_key
@@ -53,6 +53,13 @@ def status(turn: Turn, event: PlayoutStatus) -> None:
         turn.note("info", "on air", run)
     if event.playing.shows_an_item and event.playing.reaches_somebody and not run.aired:
         turn.put(replace(turn.runs[run.stream_id], aired=True))
+
+
+def hung(turn: Turn, event: PlayoutHung) -> None:
+    run = _held(turn, event.stream_id, event.run_id)
+    if run is not None and run.pid == event.pid and run.stopping_since is None:
+        turn.note("warning", "the playout hangs: it is ended", run, will_retry=True)
+        turn.do(Signal(run.run_id, signal.SIGKILL))
 
 
 def _is_stranded(turn: Turn, run: Run, before: Playing | None) -> bool:

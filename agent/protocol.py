@@ -285,7 +285,7 @@ class SteerStream:
     run_id: str
     order_id: str
     order: str
-    """One of `STEERINGS`."""
+    """One of `STEERINGS`, or `RETRY`."""
     timestamp: float
     item_id: int | None = None
     """For `jump` and `play_next`."""
@@ -413,6 +413,8 @@ _VPS_MESSAGES: Final[dict[str, type[Pong | Heartbeat | Steered | DestinationTest
 
 STATUSES: Final = ("STREAMING", "STOPPED", "ERROR")
 STEERINGS: Final = ("next", "previous", "jump", "play_next", "pause", "resume", "renew")
+RETRY: Final = "retry"
+"""The control plane's own: what held the destinations' keys is gone, whoever waits for one tries it now."""
 VIAS: Final = ("native", "ffmpeg", "nginx")
 TEST_STATES: Final = ("ok", "refused", "failed", "unreachable")
 

@@ -34,7 +34,10 @@ COALESCE_SECONDS: Final = 0.1
 ANSWER_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 5.0
 OUTBOX: Final = 1000
-LONGEST_WAIT: Final = 15.0
+LONGEST_WAIT: Final = 5.0
+"""All of a fleet of thousands trying so often costs a Redis that is back little; what waits for them costs more."""
+STEADY_SECONDS: Final = 15.0
+"""A connection that held for so long was one."""
 LONGEST_COMMAND: Final = 8 * 1024 * 1024
 log = logging.getLogger("agent.redis")
 
@@ -42,7 +45,7 @@ TROUBLE: Final = (RedisError, OSError, TimeoutError)
 
 
 def waits() -> Iterator[float]:
-    """Seconds before each next try: 0.25 doubling to 15, each shortened by chance so that a fleet spreads."""
+    """Seconds before each next try: 0.25 doubling to 5, each shortened by chance so that a fleet spreads."""
     longest = 0.25
     while True:
         yield longest * random.uniform(0.5, 1.0)  # noqa: S311
@@ -131,7 +134,7 @@ class RedisLink:
             try:
                 await work(client)
             except TROUBLE as error:
-                if time.monotonic() - began > LONGEST_WAIT:
+                if time.monotonic() - began > STEADY_SECONDS:
                     tries, pauses = 0, waits()
                 tries += 1
                 extra = {"error_type": type(error).__name__, "retry_count": tries, "will_retry": True}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.actions import Publish, Steer, Try
 from agent.events import SteerAnswered, TrialEnded
-from agent.protocol import STEERINGS, DestinationTested, PushUrl, Steered, SteerStream, TestDestination
+from agent.protocol import RETRY, STEERINGS, DestinationTested, PushUrl, Steered, SteerStream, TestDestination
 from agent.state import Run
 from agent.turn import Turn
 from agent.validate import bad_destination
@@ -38,7 +38,7 @@ def _why_not(run: Run | None, event: SteerStream) -> str | None:
         return "the stream is being stopped"
     if run.pid is None:
         return "nothing is on air: the stream is being started" if run.spawning else "nothing is on air at the moment"
-    if event.order not in STEERINGS:
+    if event.order not in (*STEERINGS, RETRY):
         return "there is no such order"
     if event.order in _NAMES_AN_ITEM and event.item_id not in {item.item_id for item in run.config.video_files}:
         return "there is no such item in the list"

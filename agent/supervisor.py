@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from agent import procfs
 from agent.actions import Steer
-from agent.events import Event, PlayoutExited, PlayoutStarted, PlayoutStatus, SteerAnswered
+from agent.events import Event, PlayoutExited, PlayoutHung, PlayoutStarted, PlayoutStatus, SteerAnswered
 from agent.journal import write_atomically
 from agent.nursery import Nursery, clean_environment, home_of_the_package
 from agent.playout_link import STEER_SECONDS, Answer, PlayoutLink
@@ -129,7 +129,12 @@ class Supervisor:
 
     def _attach(self, stream_id: int, run_id: str, pid: int, child: subprocess.Popen[bytes] | None) -> None:
         pidfd = os.pidfd_open(pid)
-        link = PlayoutLink(run_id, self.run_dir(run_id), lambda playing: self._post(PlayoutStatus(run_id, playing)))
+        link = PlayoutLink(
+            run_id,
+            self.run_dir(run_id),
+            lambda playing: self._post(PlayoutStatus(run_id, playing)),
+            lambda: self._post(PlayoutHung(stream_id, run_id, pid)),
+        )
         playout = _Playout(stream_id, run_id, pid, pidfd, link, child)
         self._playouts[run_id] = playout
         asyncio.get_running_loop().add_reader(pidfd, self._exited, playout)

@@ -39,13 +39,13 @@ class Drained:
     gap_ms: float
 
 
-def compiled(source: str, directory: Path) -> Path | None:
+def compiled(source: str, directory: Path, *options: str) -> Path | None:
     """The program made of `bench/{source}`; None without a compiler."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         return None
     program = directory / source.removesuffix(".c")
-    subprocess.run([compiler, "-O2", "-o", str(program), str(HERE / source)], check=True)
+    subprocess.run([compiler, "-O2", *options, "-o", str(program), str(HERE / source)], check=True)
     return program
 
 

@@ -1,12 +1,13 @@
 """A PostgreSQL of one's own: a fresh cluster on a free port, gone at the end.
 
-As root the server runs as user `postgres` (it refuses root); durability is off, nothing in it is to be kept.
+As root the server runs as user `postgres` (it refuses root). Nothing in it outlives the machine: fsync is off.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -24,7 +25,7 @@ class Postgres:
     """`with Postgres() as server:` then `server.url` is a DATABASE_URL of an empty database."""
 
     def __init__(self) -> None:
-        self.bin = _programs()
+        self.bin = programs()
         self.home = Path(tempfile.mkdtemp(prefix="ezpg-"))
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,19 +42,29 @@ class Postgres:
         return self._process.pid
 
     def __enter__(self) -> Self:
-        data = self.home / "data"
         if os.getuid() == 0:
             shutil.chown(self.home, "postgres", "postgres")
-        _run(*_as_postgres(), str(self.bin / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres", "-N")
-        self._process = subprocess.Popen(
-            [*_as_postgres(), *self._server(data)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        data = ("-D", str(self.home / "data"))
+        _run(*_as_postgres(), str(self.bin / "initdb"), *data, "-A", "trust", "-U", "postgres", "-N")
+        self.start()
         host = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
-        is_ready = [str(self.bin / "pg_isready"), "-q", *host]
-        # Its port opens before it takes anybody in.
-        wait_until(lambda: subprocess.run(is_ready).returncode == 0, "PostgreSQL takes connections", every_s=0.05)
         _run(str(self.bin / "createdb"), *host, "ezstream")
         return self
+
+    def start(self) -> None:
+        """Again, after `kill`: it recovers what was committed."""
+        self._process = subprocess.Popen(
+            [*_as_postgres(), *self._server(self.home / "data")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        is_ready = [str(self.bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
+        # Its port opens before it takes anybody in.
+        wait_until(lambda: subprocess.run(is_ready).returncode == 0, "PostgreSQL takes connections", every_s=0.05)
+
+    def kill(self) -> None:
+        """«Immediate shutdown»: every connection ends in the middle of what it did."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(20)
 
     def __exit__(self, *exc: object) -> None:
         if self._process is not None:
@@ -62,13 +73,15 @@ class Postgres:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _server(self, data: Path) -> list[str]:
-        loose = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+        # Without fsync a commit costs a write, and outlives the server (not the machine).
+        loose = ("fsync=off", "full_page_writes=off", "max_connections=200")
         options = [part for setting in loose for part in ("-c", setting)]
         listen = ["-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-k", str(self.home)]
         return [str(self.bin / "postgres"), "-D", str(data), *listen, *options]
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """Where its server programs are. Raises `PostgresMissingError`."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     on_path = shutil.which("initdb")
     if found:

@@ -46,6 +46,8 @@ class Plan:
     echo: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     """What is set in it wins over what is made here: DATABASE_URL and REDIS_URL switch to real servers."""
+    agent_environ: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The same for one agent, by its name (`agent1`, …)."""
 
 
 class Product:
@@ -176,7 +178,8 @@ class Product:
             "EZSTREAM_ALLOW_PRIVATE_DESTINATIONS": "1",
             "EZSTREAM_ON_EXIT": "stop",
         }
-        return self._spawn(name, [PYTHON, "-m", "agent"], {"PATH": self.env["PATH"]} | env)
+        own = dict(self.plan.agent_environ.get(name, {}))
+        return self._spawn(name, [PYTHON, "-m", "agent"], {"PATH": self.env["PATH"]} | env | own)
 
     def _python(self, name: str, *args: str) -> Child:
         return self._spawn(name, [PYTHON, *args], self.env)

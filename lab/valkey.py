@@ -71,6 +71,12 @@ class Valkey:
             shutil.rmtree(self._aside, ignore_errors=True)
             self._aside = None
 
+    def kill(self) -> None:
+        """At once, as the kernel does it. `start` finds what had been written."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
     def _end(self, process: subprocess.Popen[bytes], limit_s: float) -> None:
         process.terminate()
         try:

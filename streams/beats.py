@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -62,6 +62,10 @@ class Found:
     def is_wanted(self) -> bool:
         return self.is_current and self.slot_released_at is None and self.status in WANTED
 
+    @property
+    def is_stopping(self) -> bool:
+        return self.is_current and self.slot_released_at is None and self.status == Status.STOPPING
+
     def as_wanted(self) -> Wanted:
         at = self.commanded_at.timestamp() if self.commanded_at else None
         return Wanted(self.stream_id, self.pk, self.epoch, self.fingerprint, at)
@@ -101,6 +105,8 @@ class Beats:
         for beat in beats:
             if beat.vps_id in known:
                 converge.converge(beat.vps_id, wanted[beat.vps_id], beat.runs, now)
+        if let_go := _let_go(found, beats):
+            converge.note_stopped(let_go, now)
 
     def write(self, heard: Sequence[tuple[Word, Found]], now: datetime) -> None:
         """Words of runs that were found, each with its run; browsers are told of what is new to them."""
@@ -132,6 +138,14 @@ class Beats:
         """Drops what is remembered of runs not heard of since."""
         self.sampler.forget(before)
         self._written = {run_id: row for run_id, row in self._written.items() if row[0] >= before}
+
+
+def _let_go(found: Mapping[str, Found], beats: Sequence[Heartbeat]) -> list[uuid.UUID]:
+    """Runs that are to stop and that their VPS does not name any more."""
+    named = {beat.vps_id: {report.run_id for report in beat.runs} for beat in beats}
+    return [
+        run.pk for key, run in found.items() if run.is_stopping and run.vps_id in named and key not in named[run.vps_id]
+    ]
 
 
 def _found(beats: Sequence[Heartbeat]) -> dict[str, Found]:

@@ -10,7 +10,16 @@ from django.db import transaction
 from django.utils import timezone
 
 import media_library.models
-from agent.protocol import PushUrl, StartStream, StopStream, StreamConfig, UpdateStream, VideoFile
+from agent.protocol import (
+    RETRY,
+    PushUrl,
+    StartStream,
+    SteerStream,
+    StopStream,
+    StreamConfig,
+    UpdateStream,
+    VideoFile,
+)
 from fleet import commands
 from kit.actors import after_commit
 from kit.conflicts import again_on_conflict
@@ -130,6 +139,19 @@ def send_stop(vps_id: int, stream_id: int, run_id: str, epoch: int, now: datetim
         stream_id=stream_id, run_id=run_id, epoch=epoch, timestamp=now.timestamp(), request_id=_request_id()
     )
     return commands.publish(vps_id, stop)
+
+
+def send_retry(run: Run, now: datetime) -> int:
+    """What held the keys of its destinations is gone. The answer is nobody's: the next report tells."""
+    retry = SteerStream(
+        stream_id=run.stream_id,
+        run_id=str(run.pk),
+        order_id=str(uuid.uuid4()),
+        order=RETRY,
+        timestamp=now.timestamp(),
+        request_id=_request_id(),
+    )
+    return commands.publish(_vps_id(run), retry)
 
 
 def _require_there(run: Run) -> None:

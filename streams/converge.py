@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from streams import commanding, evacuating, interrupting, lifecycle, tasks
 from streams.errors import WrongState
 from streams.lifecycle import TIMEOUTS, Event
 from streams.models import Run, Status, Stream
-from streams.reconcile import Order, Start, Stop, Update, Wanted, plan
+from streams.reconcile import GRACE_S, Order, Start, Stop, Update, Wanted, plan
 from streams.restart import Cause
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,18 @@ def converge(vps_id: int, wanted: Iterable[Wanted], held: Iterable[RunReport], n
     return orders
 
 
+def note_stopped(run_ids: Iterable[uuid.UUID], now: datetime) -> None:
+    """What was to stop, and is not held any more: it has stopped, and the word of it was lost."""
+    before = now - timedelta(seconds=GRACE_S)
+    late = Run.objects.filter(
+        pk__in=run_ids, stream__run=F("pk"), stream__status=Status.STOPPING, stream__status_since__lt=before
+    )
+    for run in late:
+        log.info("reconcile.stopped", stream=run.stream_id, run=str(run.pk))
+        with contextlib.suppress(WrongState):
+            lifecycle.fire(run.stream_id, Event.STOPPED, run_id=run.pk, epoch=run.epoch, now=now)
+
+
 def _send(vps_id: int, order: Order, now: datetime) -> None:
     try:
         match order:
@@ -54,6 +67,15 @@ def _send(vps_id: int, order: Order, now: datetime) -> None:
         log.info("reconcile.overtaken", vps=vps_id)
     except redis.RedisError as error:
         log.warning("reconcile.undelivered", vps=vps_id, error=type(error).__name__)
+
+
+def keys_are_free(run_id: uuid.UUID, epoch: int, now: datetime) -> None:
+    """An agent that held the run under `epoch` has let go of it: who holds it since need not wait for its keys."""
+    there = Q(vps__isnull=False, commanded_at__isnull=False, epoch__gt=epoch, stream__run=F("pk"))
+    run = Run.objects.filter(there, pk=run_id, ended_at__isnull=True).first()
+    if run is not None:
+        with contextlib.suppress(redis.RedisError):
+            commanding.send_retry(run, now)
 
 
 def _run(run_id: uuid.UUID) -> Run:

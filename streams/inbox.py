@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from agent.protocol import Heartbeat, Pong, StreamProgress, StreamStatus, UpMessage
 from fleet import heartbeats
 from kit.logs import mask
-from streams import interrupting, lifecycle, moving, progress
+from streams import converge, interrupting, lifecycle, moving, progress
 from streams.beats import Beats, Found, key_of
 from streams.errors import WrongState
 from streams.lifecycle import Event
@@ -119,6 +119,7 @@ class Inbox:
         epoch = message.run.epoch if message.run else message.epoch
         run = self._current(message.run_id, message.stream_id, message.vps_id, epoch)
         if run is None:
+            self._let_go(message, epoch, now)
             return
         if message.run is not None:
             word = Word(run.pk, message.run, message.timestamp)
@@ -130,6 +131,11 @@ class Inbox:
             self._live(run, now)
         else:
             self._ended(run, message, now)
+
+    def _let_go(self, message: StreamStatus, epoch: int | None, now: datetime) -> None:
+        run_id = key_of(message.run_id)
+        if message.status != "STREAMING" and run_id is not None and epoch is not None:
+            converge.keys_are_free(run_id, epoch, now)
 
     def _live(self, run: Run, now: datetime) -> None:
         if run.stream.state is Status.STARTING and not interrupting.on_air(run, now):

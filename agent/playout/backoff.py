@@ -11,6 +11,8 @@ from typing import Final
 SHORTEST_S: Final = 1.0
 LONGEST_S: Final = 30.0
 REFUSED_S: Final = 60.0
+MOVED_S: Final = 600.0
+"""So long a run that was moved here takes a refused key for one that the server before still holds."""
 STABLE_S: Final = (
     20.0  # being live for this long ends an outage; less does not, so a server that closes is not hammered
 )

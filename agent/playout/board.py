@@ -4,6 +4,7 @@ take over.
 
 import asyncio
 import json
+import logging
 import os
 import time
 from pathlib import Path
@@ -16,13 +17,18 @@ from .playout import Playout
 WATCH_S: Final = 1.0
 FILE_S: Final = 5.0
 SLOW_WATCHER: Final = 256 * 1024
+log = logging.getLogger(__name__)
 
 
 class Board:
+    """Who watches hears it whatever the disk does; files are written beside that, one at a time."""
+
     def __init__(self, playout: Playout, run_dir: Path) -> None:
         self._playout = playout
         self._path = run_dir / "status.json"
         self._watchers: set[asyncio.StreamWriter] = set()
+        self._changed = False
+        """Since it was last written."""
         self._written = 0.0
         self._still: Packet | None = None
         self._still_at = -still.EVERY_S
@@ -32,9 +38,9 @@ class Board:
     async def run(self) -> None:
         while True:
             changed = await self._wait()
-            if changed or self._watchers or time.monotonic() - self._written >= FILE_S:
-                await self._show(changed)
-            await self._picture()
+            self._changed |= changed
+            if changed or self._watchers or self._is_due():
+                self._show()
 
     def watch(self, writer: asyncio.StreamWriter) -> None:
         self._watchers.add(writer)
@@ -45,7 +51,10 @@ class Board:
     async def last_words(self, *, restarted: bool = False) -> dict[str, Any]:
         """The final STATUS, shown to everybody. `restarted`: another process takes over at once."""
         self._restarted = restarted
-        await self._show(changed=True)
+        await self._all_written()
+        self._changed = True
+        self._show()
+        await self._all_written()
         return self.status()
 
     async def _wait(self) -> bool:
@@ -57,21 +66,27 @@ class Board:
         self._playout.changed.clear()
         return True
 
-    async def _show(self, changed: bool) -> None:
-        status = self.status()
-        line = json.dumps(status, ensure_ascii=False).encode() + b"\n"
+    def _is_due(self) -> bool:
+        return self._changed or time.monotonic() - self._written >= FILE_S
+
+    def _show(self) -> None:
+        line = json.dumps(self.status(), ensure_ascii=False).encode() + b"\n"
         for writer in list(self._watchers):
             self._send(writer, line)
-        if changed or time.monotonic() - self._written >= FILE_S:
-            self._written = time.monotonic()
-            await self._write(line)
+        if self._is_due() and (self._writing is None or self._writing.done()):
+            self._changed, self._written = False, time.monotonic()
+            self._writing = asyncio.create_task(self._write(line))
 
     async def _write(self, line: bytes) -> None:
-        """One at a time: a write goes on in its thread when who waited for it was cancelled."""
+        try:
+            await asyncio.to_thread(write_atomically, self._path, line)
+            await self._picture()
+        except OSError as error:  # the next time is soon
+            log.warning("the status cannot be written: %s", error.strerror)
+
+    async def _all_written(self) -> None:
         if self._writing is not None:
             await asyncio.wait([self._writing])
-        self._writing = asyncio.create_task(asyncio.to_thread(write_atomically, self._path, line))
-        await asyncio.shield(self._writing)
 
     async def _picture(self) -> None:
         """Leaves the newest key frame beside status.json, at most every `still.EVERY_S`."""

@@ -83,6 +83,8 @@ class Control:
                 return {"item_id": await self._playout.renew(_number(request, "destination_id"))}
             case "reload":
                 self._playout.reload(await asyncio.to_thread(self._load))
+            case "retry":
+                self._playout.outputs.retry()
             case "stop":
                 self._playout.stop()
             case _:

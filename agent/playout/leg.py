@@ -18,6 +18,7 @@ from .backoff import retry_delay
 from .carrier import Carrier
 from .meter import Meter
 from .packets import Batch
+from .pause import Pause
 from .plan import Destination, Plan
 from .renewal import Broadcast
 from .retries import Retries, State, Unacknowledged
@@ -80,7 +81,7 @@ class BaseLeg(ABC, Generic[Carried]):
         self.broadcast = Broadcast()
         self._farewell: asyncio.Task[None] | None = None
         """The connection is being closed by ourselves, to be opened again at once."""
-        self._hurry = asyncio.Event()
+        self._pause = Pause()
 
     @abstractmethod
     async def _open(self, target: Target) -> Carried:
@@ -117,7 +118,7 @@ class BaseLeg(ABC, Generic[Carried]):
 
     def renew(self, *, asked: bool = False) -> None:
         """Unpublishes, closes and publishes anew; one that waits for its next attempt waits no longer."""
-        self._hurry.set()
+        self._pause.end()
         if self._link is not None and self.ready:
             self.broadcast.leave(time.monotonic(), asked=asked)
             self._farewell = asyncio.create_task(self._link.retire(), name=f"renew {self.destination.id}")
@@ -185,6 +186,10 @@ class BaseLeg(ABC, Generic[Carried]):
         """The packets are no longer in one row: begin again at the next key frame."""
         self._joined = frozenset()
 
+    def retry(self) -> None:
+        """Try now, if it waits: what was in the way is said to be gone."""
+        self._pause.end()
+
     def fail(self, reason: str) -> None:
         """A bug in this leg: say so and begin anew, the others know nothing of it."""
         if self._link is not None:
@@ -236,15 +241,8 @@ class BaseLeg(ABC, Generic[Carried]):
         while True:
             ended = await self._attempt(target)
             if self._farewell is None:
-                await self._wait(self._after(ended))
+                await self._pause.wait(self._after(ended))
             self._farewell = None
-
-    async def _wait(self, seconds: float) -> None:
-        """Or until somebody cannot wait any longer."""
-        self._hurry.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._hurry.wait()
 
     async def _attempt(self, target: Target) -> RtmpError:
         """One connection from its beginning to its end, and why it ended."""
@@ -273,7 +271,8 @@ class BaseLeg(ABC, Generic[Carried]):
 
     def _after(self, error: RtmpError) -> float:
         """State the reason; seconds to wait before the next attempt."""
-        state, wait_s = self._retries.after(error, was_taken=self._earlier[1] > 0)
+        moved = self._around.plan().epoch > 1
+        state, wait_s = self._retries.after(error, was_taken=self._earlier[1] > 0, was_moved=moved)
         self._become(state, str(error))
         return wait_s
 

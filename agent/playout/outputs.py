@@ -54,6 +54,10 @@ class Outputs:
                 log.exception("internal error", extra={"destination_id": leg.destination.id})
                 leg.fail(f"internal error ({type(error).__name__})")
 
+    def retry(self) -> None:
+        """Whoever waits for the next attempt makes it now."""
+        self.each(lambda leg: leg.retry())
+
     def status(self, now: float) -> list[dict[str, Any]]:
         return [leg.status(now) for leg in self.legs.values()]
 

@@ -4,7 +4,7 @@ import random
 import time
 from typing import Final, Literal
 
-from .backoff import REFUSED_S, STABLE_S, refused_delay, retry_delay
+from .backoff import MOVED_S, REFUSED_S, STABLE_S, refused_delay, retry_delay
 from .link import Closed, Misconfigured
 from .rtmp import Phase, Refused, RtmpError, Temporary
 
@@ -36,20 +36,22 @@ class Retries:
             self._healthy_at = now
             self._closed_on_key = self._refusals = 0
 
-    def after(self, error: RtmpError, *, was_taken: bool) -> tuple[State, float]:
-        """`was_taken`: something was, once. Seconds to wait before the next attempt."""
+    def after(self, error: RtmpError, *, was_taken: bool, was_moved: bool = False) -> tuple[State, float]:
+        """`was_taken`: something was, once; `was_moved`: the run was on another server before. Seconds to wait before
+        the next attempt."""
         self._unacknowledged += isinstance(error, Unacknowledged)
         if isinstance(error, Refused) or self._turned_away(error):
-            return "refused", self._after_refusal(was_taken=was_taken)
+            return "refused", self._after_refusal(REFUSED_S if was_taken else MOVED_S if was_moved else 0.0)
         if isinstance(error, Misconfigured):
             return "failed", refused_delay(self._rng)
         return "reconnecting", retry_delay(time.monotonic() - self._healthy_at, self._rng)
 
-    def _after_refusal(self, *, was_taken: bool) -> float:
-        """Our own connection of a moment ago may hold the key: then, and the first time, ask again soon."""
+    def _after_refusal(self, ours_s: float) -> float:
+        """Our own connection of a moment ago may hold the key, or the server the run was on before: then, for `ours_s`,
+        and the first time, ask again soon."""
         self._refusals += 1
         out_s = time.monotonic() - self._healthy_at
-        soon = self._refusals == 1 or (was_taken and out_s < REFUSED_S)
+        soon = self._refusals == 1 or out_s < ours_s
         return retry_delay(out_s, self._rng) if soon else refused_delay(self._rng)
 
     def _turned_away(self, error: RtmpError) -> bool:

@@ -671,3 +671,52 @@ def test_a_renewal_is_said_at_once_and_other_figures_wait(history: History) -> N
     assert not history.of(actions.Poke)
     seen(count=1, next_by=99.0)
     assert history.of(actions.Poke)
+
+
+# ------------------------------------------------------------------------------------------------ hanging
+
+
+def test_a_playout_that_hangs_is_killed_and_another_takes_over(history: History) -> None:
+    history.on_air()
+    pid = history.state.runs[1].pid
+    history.tell(events.PlayoutHung(1, "r1", pid))
+    assert history.of(actions.Signal) == [actions.Signal("r1", signal.SIGKILL)]
+    history.exited()
+    assert history.of(actions.Spawn) == [actions.Spawn(1, "r1", True)]
+
+
+def test_one_that_hangs_while_it_stops_has_the_time_it_was_given(history: History) -> None:
+    history.on_air()
+    pid = history.state.runs[1].pid
+    history.stop()
+    history.tell(events.PlayoutHung(1, "r1", pid))
+    history.tell(events.PlayoutHung(1, "r1", pid + 1))
+    assert not history.of(actions.Signal, ever=True)
+
+
+# ------------------------------------------------------------------------------------------------ the clock
+
+
+@pytest.mark.parametrize("by_s", [3600.0, -3600.0])
+def test_a_clock_that_is_set_makes_no_wait_longer_or_shorter(history: History, by_s: float) -> None:
+    history.on_air()
+    history.exited()
+    history.begun()
+    history.exited()
+    (began, on_air) = (history.state.runs[1].begun_at, history.state.runs[1].retry_at)
+    history.tell(events.ClockSet(by_s), by_s)
+    assert (history.state.runs[1].begun_at, history.state.runs[1].retry_at) == (began + by_s, on_air + by_s)
+    assert not history.tick(29)
+    history.tick(2)
+    assert history.of(actions.Spawn)
+
+
+@pytest.mark.parametrize("by_s", [3600.0, -3600.0])
+def test_nor_is_one_that_stops_given_less_or_more_time(history: History, by_s: float) -> None:
+    history.on_air()
+    history.stop()
+    history.tell(events.ClockSet(by_s), by_s)
+    history.tick(2)
+    assert not history.of(actions.Signal)
+    history.tick(2)
+    assert history.of(actions.Signal) == [actions.Signal("r1", signal.SIGTERM)]

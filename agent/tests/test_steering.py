@@ -29,7 +29,15 @@ def answered(
 
 @pytest.mark.parametrize(
     ("order", "item_id"),
-    [("next", None), ("previous", None), ("jump", 2), ("play_next", 2), ("pause", None), ("resume", None)],
+    [
+        ("next", None),
+        ("previous", None),
+        ("jump", 2),
+        ("play_next", 2),
+        ("pause", None),
+        ("resume", None),
+        ("retry", None),
+    ],
 )
 def test_an_order_goes_to_the_playout_and_its_answer_back(history: History, order: str, item_id: int | None) -> None:
     history.on_air()

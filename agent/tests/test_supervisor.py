@@ -13,9 +13,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import pytest
+
 from agent import procfs
 from agent.actions import Steer
-from agent.events import Event, PlayoutExited, PlayoutStarted, PlayoutStatus, SteerAnswered
+from agent.events import Event, PlayoutExited, PlayoutHung, PlayoutStarted, PlayoutStatus, SteerAnswered
 from agent.supervisor import Supervisor
 from lab.processes import ROOM
 
@@ -103,6 +105,21 @@ def test_a_killed_playout_is_seen_within_a_second(tmp_path: Path) -> None:
             assert it.of(PlayoutExited) == [PlayoutExited(1, "r1", pid, None)]
             assert time.monotonic() - began < 1 * ROOM
             assert not Path(f"/proc/{pid}").exists(), "no zombie"
+
+    asyncio.run(run())
+
+
+def test_one_that_does_not_even_greet_any_more_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.playout_link.SILENCE_SECONDS", 0.3)
+
+    async def run() -> None:
+        async with scene(tmp_path) as it:
+            pid = await it.begin()
+            await it.until(lambda: len(it.of(PlayoutStatus)) > 2)
+            assert not it.of(PlayoutHung), "this one greets whoever connects, and says no more"
+            os.kill(pid, signal.SIGSTOP)
+            await it.until(lambda: it.of(PlayoutHung))
+            assert it.of(PlayoutHung)[0] == PlayoutHung(1, "r1", pid)
 
     asyncio.run(run())
 

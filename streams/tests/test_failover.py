@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from agent.protocol import StartStream, StopStream
+from agent.protocol import StartStream, SteerStream, StopStream
 from fleet.models import Vps
 from fleet.slots import held
 from streams import actions, commanding, starting, stopping
@@ -97,6 +97,23 @@ def test_what_was_said_of_the_old_epoch_does_not_end_the_new_one_on_the_same_ser
     inbox.apply([build.status(run, "STOPPED", "finished", epoch=1, vps_id=vps.pk)], timezone.now())
     stream.refresh_from_db()
     assert (stream.state, inbox.counts["old_run"]) == (Status.STARTING, 1)
+
+
+def test_when_the_old_server_has_let_go_the_new_one_is_told_that_the_keys_are_free(stream, vps, ear, other, other_ear):
+    run = build.running(stream, vps)
+    hear(vps, build.ago(21))
+    move_lost(timezone.now())
+    hear(other, timezone.now())
+    said = build.status(run, "STOPPED", "stopped", epoch=1)
+    Inbox().apply([said], timezone.now())
+    assert other_ear.heard() == [], "nobody waits for them yet"
+    again(run)
+    other_ear.heard()
+    Inbox().apply([said], timezone.now())
+    [retry] = other_ear.heard()
+    assert (type(retry), retry.order, retry.run_id) == (SteerStream, "retry", str(run.pk))
+    Inbox().apply([build.status(run, "STOPPED", "stopped", epoch=2, vps_id=other.pk)], timezone.now())
+    assert other_ear.heard() == []
 
 
 def test_where_it_failed_last_comes_last(stream, vps, ear, other, other_ear):

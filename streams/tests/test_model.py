@@ -116,6 +116,17 @@ class Fleet(RuleBasedStateMachine):
         self.does(actions.stop, self.stream(n), self.owner)
 
     @rule(n=which)
+    def stop_while_its_server_is_silent(self, n: int) -> None:
+        """Nobody confirms it: its time runs out."""
+        run = self.stream(n).run
+        server = self.world.servers.get(run.vps_id) if run else None
+        if server is not None:
+            server.linked = False
+            self.stop(n)
+            self.time_goes_on(65)
+            server.linked = True
+
+    @rule(n=which)
     def force_stop(self, n: int) -> None:
         self.wanted.discard(self.stream(n).pk)
         self.does(actions.force_stop, self.stream(n), None)

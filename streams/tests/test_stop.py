@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
@@ -27,6 +29,21 @@ def test_it_is_told_to_its_agent_and_ends_when_the_agent_says_so(stream, alice, 
     assert stream.last_stopped_at is not None
     assert run.reason is EndReason.STOPPED
     assert held(vps.pk) == 0
+
+
+def test_when_the_agents_word_is_lost_its_next_heartbeat_says_it(stream, alice, vps):
+    """One that does not name the run any more; not one from before the order could reach it."""
+    run = build.running(stream, vps)
+    actions.stop(stream, alice)
+    for later, named, state in [
+        (1, False, Status.STOPPING), (7, True, Status.STOPPING), (8, False, Status.INACTIVE)
+    ]:  # fmt: skip
+        reports = [build.report(run, phase="stopping")] if named else []
+        Inbox().apply([build.heartbeat(vps, *reports)], timezone.now() + timedelta(seconds=later))
+        stream.refresh_from_db()
+        assert stream.state is state
+    run.refresh_from_db()
+    assert (run.reason, held(vps.pk)) == (EndReason.STOPPED, 0)
 
 
 def test_before_there_is_a_vps_it_is_off_at_once(stream, alice):

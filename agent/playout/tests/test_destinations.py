@@ -70,6 +70,35 @@ def test_a_key_in_use_is_refused_and_not_hammered(server: NginxRtmp, tmp_path: P
     assert server.log().count("already publishing") + server.log().count("Already publishing") <= 2
 
 
+def refusals(server: NginxRtmp) -> int:
+    return server.log().lower().count("already publishing")
+
+
+def test_told_that_the_key_is_free_it_tries_at_once(server: NginxRtmp, tmp_path: Path) -> None:
+    places = [destination(1, server.url, "same"), destination(2, server.url, "same")]
+    with RunningPlayout(tmp_path, items(clip()), places) as playout:
+        wait_until(lambda: refusals(server) == 2, "refused twice: now it waits for a minute", 6)
+        first = next(number for number in (1, 2) if playout.state(number) == "live")
+        playout.reload(destinations=[place | {"enabled": place["id"] != first} for place in places])
+        playout.wait_for_state(first, "disabled", 4)
+        assert playout.order("retry") == {"ok": True}
+        playout.wait_for_state(3 - first, "live", 4)
+
+
+def test_a_run_that_was_moved_waits_for_its_key_without_a_word(server: NginxRtmp, tmp_path: Path) -> None:
+    """Where it was before it may still be pushed, and nobody who could tell can be heard."""
+    place = destination(1, server.url, "same")
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    after.mkdir()
+    with RunningPlayout(before, items(clip()), [place]) as stale:
+        stale.wait_for_state(1, "live", 5)
+        with RunningPlayout(after, items(clip()), [place], epoch=2) as moved:
+            wait_until(lambda: refusals(server) >= 4, "asked again and again", 8)
+            stale.order("stop")
+            moved.wait_for_state(1, "live", 4)
+
+
 def _ipv6() -> bool:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
