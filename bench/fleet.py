@@ -152,15 +152,15 @@ async def measure(stage: Stage, agents: int, sockets: int, seconds: float) -> di
             await asyncio.sleep(seconds)
             passed = time.monotonic() - began
             after, beats = stage.cpu_s(), fleet.heartbeats - beats
-            late_s = fleet.worst_late_s
+            late_s, lags = fleet.worst_late_s, list(lag.seconds)
         resync_s = await resync(stage)
     cores = {f"{name}_cores": round((after[name] - before[name]) / passed, 3) for name in before}
     return {
         "agents": agents,
         "streams": len(runs),
         "heartbeats_per_s": round(beats / passed, 1),
-        "lag_p50_s": percentile(lag.seconds, 0.5),
-        "lag_p99_s": percentile(lag.seconds, 0.99),
+        "lag_p50_s": percentile(lags, 0.5),
+        "lag_p99_s": percentile(lags, 0.99),
         **cores,
         "listener_ms_per_heartbeat": round((after["listener"] - before["listener"]) / beats * 1000, 2),
         "event_to_socket_p50_s": percentile(pages.seconds, 0.5),

@@ -21,7 +21,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from agent.protocol import UP_PATTERNS, DestinationTested, Pong, ProtocolError, Steered, UpMessage, decode_up
+from agent.protocol import UP_PATTERNS, DestinationTested, Heartbeat, Pong, ProtocolError, Steered, UpMessage, decode_up
 from fleet import answers, pinging
 from kit import metrics
 from kit.alive import say_alive
@@ -38,7 +38,7 @@ DEAD_AFTER_S: Final = 10
 """Of silence, which is unusual where agents are: a connection that does not answer either is dead, though nobody closed
 it."""
 PING_S: Final = 30.0
-BATCH: Final = 500
+BATCH: Final = 200
 TURN_S: Final = 0.1
 """From one batch to the next at least: of many messages a turn costs hardly more than of one. Who comes after a pause
 does not wait."""
@@ -56,6 +56,8 @@ class Listener:
         self._reconnect = reconnect
         self._queue: asyncio.Queue[tuple[float, UpMessage]] = asyncio.Queue(QUEUE)
         """With when each came, by the monotonic clock."""
+        self._newest: dict[int, Heartbeat] = {}
+        """Of each VPS, of those that wait: one that is overtaken is not applied, so a fleet is never far behind."""
         self._followed = metrics.Followed(metrics.LISTENER_MESSAGES)
         self._in_hand: set[asyncio.Task[None]] = set()
         self._sweep = Sweep()
@@ -143,6 +145,8 @@ class Listener:
             return None
 
     def _put(self, message: UpMessage) -> None:
+        if isinstance(message, Heartbeat):
+            self._newest[message.vps_id] = message
         if self._queue.full():
             self._queue.get_nowait()
             self.inbox.counts["dropped"] += 1
@@ -154,12 +158,29 @@ class Listener:
         while True:
             if self._queue.empty():
                 self._caught_up_at = asyncio.get_running_loop().time()
-            batch = [await self._queue.get()]
-            while not self._queue.empty() and len(batch) < BATCH:
-                batch.append(self._queue.get_nowait())
+            batch = await self._next()
             began = time.monotonic()
             await self._to_the_end(self._apply(batch))
             await asyncio.sleep(TURN_S - (time.monotonic() - began))
+
+    async def _next(self) -> list[tuple[float, UpMessage]]:
+        """What waits, in its order; when nothing does, the next that comes."""
+        batch: list[tuple[float, UpMessage]] = []
+        while not batch or (len(batch) < BATCH and not self._queue.empty()):
+            at, message = await self._queue.get()
+            if self._is_overtaken(message):
+                self.inbox.counts["overtaken"] += 1
+            else:
+                batch.append((at, message))
+        return batch
+
+    def _is_overtaken(self, message: UpMessage) -> bool:
+        if not isinstance(message, Heartbeat):
+            return False
+        if self._newest.get(message.vps_id) is not message:
+            return True
+        del self._newest[message.vps_id]
+        return False
 
     async def _apply(self, batch: list[tuple[float, UpMessage]]) -> None:
         messages = [message for _at, message in batch]

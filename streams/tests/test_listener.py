@@ -175,6 +175,19 @@ def test_pauses_grow_to_a_limit():
     assert pause_s(10**6, 0.0) == 5
 
 
+async def test_of_what_waits_a_heartbeat_that_is_overtaken_is_left_out_and_the_rest_keeps_its_order():
+    run, vps = await starting_on_a_vps()
+    listener = Listener(settings.AGENT_REDIS_URL)
+    first, word, second = build.heartbeat(vps), build.status(run, "STREAMING"), build.heartbeat(vps, timestamp=2.0)
+    other = build.heartbeat(vps, vps_id=10**6)
+    for message in (first, word, second, other):
+        listener._put(message)
+    assert [message for _at, message in await listener._next()] == [word, second, other]
+    listener._put(first)
+    assert [message for _at, message in await listener._next()] == [first]
+    assert listener.inbox.counts["overtaken"] == 1
+
+
 async def test_it_measures_how_far_agents_are():
     _, vps = await starting_on_a_vps()
     ear = await asyncio.to_thread(build.Ear, vps.pk)
