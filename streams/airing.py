@@ -70,6 +70,11 @@ class DestinationView:
     enabled: bool
     renewal: RenewalView | None
 
+    @property
+    def is_waiting(self) -> bool:
+        """For its next try."""
+        return self.state in (DestinationState.RECONNECTING, DestinationState.REFUSED, DestinationState.FAILED)
+
 
 def now_playing(items: list[PlaylistItem], report: Report) -> NowPlaying | None:
     if report.get("phase") != "on_air" or report.get("item_id") is None:
