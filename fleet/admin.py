@@ -50,7 +50,7 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("status"), ordering="status")
     def state(self, vps: Vps) -> SafeString | str:
         left = self.draining(vps)
-        return format_html("{} <small>{}</small>", pill(vps.state), left) if left else pill(vps.state)
+        return format_html("{}<br><small>{}</small>", pill(vps.state), left) if left else pill(vps.state)
 
     @admin.display(description=_("draining"))
     def draining(self, vps: Vps) -> str:

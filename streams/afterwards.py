@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -59,19 +57,14 @@ def retry(stream: Stream, now: datetime) -> RetryView | None:
     return RetryView(run.tries, stream.max_restarts, run.retry_at, in_s) if in_s > 0 else None
 
 
-def headline(stream: Stream, run: Run) -> str:
-    """Of a stream that is to be put on air again."""
+def headline(stream: Stream, run: Run, now: datetime) -> str:
+    """Of a stream that is to be put on air again. The next try stands beside it."""
     words = {"why": run.interruption, "vps": run.vps.name if run.vps else ""}
     if run.moved_at is not None and run.vps is not None:
         return _("Being moved to «%(vps)s»: %(why)s") % words
-    if run.vps is not None or run.retry_at is None:
-        return _("Interrupted: %(why)s. It is being put on air again") % words
-    words |= {"time": clock(run.retry_at), "n": str(run.tries), "most": str(stream.max_restarts)}
-    return _("Interrupted: %(why)s. Try %(n)s of %(most)s at %(time)s, on another server if one is free") % words
-
-
-def clock(at: datetime) -> str:
-    return date_format(timezone.localtime(at), "H:i:s")
+    if retry(stream, now) is not None:
+        return _("Interrupted: %(why)s") % words
+    return _("Interrupted: %(why)s. It is being put on air again") % words
 
 
 def resume_at(stream: Stream, items: Sequence[PlaylistItem]) -> ResumeView | None:

@@ -71,6 +71,11 @@ class DestinationView:
     enabled: bool
     renewal: RenewalView | None
 
+    @property
+    def is_waiting(self) -> bool:
+        """For its next try."""
+        return self.state in (DestinationState.RECONNECTING, DestinationState.REFUSED, DestinationState.FAILED)
+
 
 def now_playing(items: list[PlaylistItem], report: Report, since_s: float = 0.0) -> NowPlaying | None:
     """`since_s`: how long ago that was said, for what has been playing on meanwhile; 0 to take it as it was said."""

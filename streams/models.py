@@ -377,6 +377,11 @@ class Run(models.Model):
         return str(self.id)
 
     @property
+    def is_leaving(self) -> bool:
+        """As `RunQuerySet.leaving`."""
+        return self.moved_at is not None and self.commanded_at is None and self.ended_at is None
+
+    @property
     def reason(self) -> EndReason | None:
         return EndReason(self.end_reason) if self.end_reason else None
 

@@ -130,7 +130,7 @@ def snapshot(stream: Stream, now: datetime, rows: tuple[TimelineRow, ...] = ()) 
         title=stream.title,
         state=state,
         since=stream.status_since,
-        headline=_headline(stream, destinations, stale),
+        headline=_headline(stream, destinations, stale, now),
         failure_reason=stream.failure_reason,
         progress=_progress(stream),
         now_playing=airing.now_playing(items, report, _said_ago_s(run, stale, now)),
@@ -194,10 +194,10 @@ def _live_report(stream: Stream) -> dict[str, Any]:
     return run.report if run.report.get("epoch", run.epoch) == run.epoch else {}
 
 
-def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: bool) -> str:
+def _headline(stream: Stream, destinations: tuple[DestinationView, ...], stale: bool, now: datetime) -> str:
     state = stream.state
     if state is Status.STARTING and stream.run is not None and stream.run.interruption:
-        return afterwards.headline(stream, stream.run)
+        return afterwards.headline(stream, stream.run, now)
     if state is Status.STREAMING and not stale and _live_report(stream).get("phase") == "backing_off":
         return _("Interrupted: the player ended by itself and is started again")
     if state is Status.STREAMING:
@@ -228,7 +228,9 @@ def _progress(stream: Stream) -> ProgressView | None:
     if stream.state is not Status.STARTING:
         return None
     row: Progress | None = getattr(stream, "latest_progress", None)
-    if row is None:
+    if stream.run is not None and stream.run.is_leaving:
+        return ProgressView(0, "queued", _("waiting for the old server to let go"), stream.status_since)
+    if row is None or row.at < stream.status_since:
         return ProgressView(0, "queued", _("in the queue, waiting for a worker"), stream.status_since)
     return ProgressView(row.percent, row.stage, row.message, row.at)
 

@@ -69,19 +69,11 @@ def lasting(seconds: float) -> str:
 
 
 @register.filter
-def renewal_words(view: RenewalView | None) -> str:
-    """When it was connected anew, and when that is due again."""
-    if view is None:
-        return ""
-    told = []
-    if view.at is not None:
-        said = _("connected anew as asked") if view.asked else _("renewed as planned")
-        words = {"said": said, "at": _when(view.at), "time": telling.lasting(view.off_s)}
-        told.append(_("%(said)s at %(at)s (%(time)s off air)") % words)
-    if view.next_from is not None and view.next_by is not None:
-        words = {"first": _when(view.next_from), "last": _when(view.next_by)}
-        told.append(_("to be renewed between %(first)s and %(last)s, at a video's end") % words)
-    return ", ".join(told)
+def renewed_words(view: RenewalView) -> str:
+    """When it was connected anew last, and how long that took."""
+    said = _("connected anew as asked") if view.asked else _("renewed as planned")
+    words = {"said": said, "at": _when(view.at) if view.at else "–", "time": telling.lasting(view.off_s)}
+    return _("%(said)s at %(at)s, %(time)s off air") % words
 
 
 @register.filter
@@ -116,6 +108,6 @@ def destination_count(snapshot: Snapshot) -> Count:
     if snapshot.state.is_resting:
         words = ngettext("%(n)d destination", "%(n)d destinations", len(enabled))
         return Count(words % {"n": len(enabled)}, "neutral")
-    live = sum(each.state is DestinationState.LIVE for each in enabled)
+    live = sum(each.state in (DestinationState.LIVE, DestinationState.RENEWING) for each in enabled)
     tone = "live" if live == len(enabled) else "warning" if live else "neutral"
     return Count(_("%(live)d of %(all)d live") % {"live": live, "all": len(enabled)}, tone)
