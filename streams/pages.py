@@ -15,9 +15,10 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from streams import charting, happenings, pictures, rules, timeline
+from streams import charting, happenings, pictures, rules, timeline, upcoming
 from streams.models import Destination, Run, Stream
 from streams.snapshot import Snapshot, load, snapshots_for
+from streams.upcoming import Upcoming
 
 RUNS_SHOWN: Final = 10
 LOG_LINES: Final = 200
@@ -44,6 +45,7 @@ def show_context(stream: Stream, now: datetime) -> dict[str, Any]:
     return {
         "stream": stream,
         "snapshot": shown,
+        "upcoming": upcoming.of_one(stream, now),
         "playlist": _playlist(stream, shown),
         "runs": [run_row(run, now) for run in stream.runs.select_related("vps")[:RUNS_SHOWN]],
         "log": (stream.run.log_tail if stream.run else [])[-LOG_LINES:],
@@ -100,8 +102,11 @@ def show_html(stream: Stream, now: datetime) -> str:
     return render_to_string("streams/fragments/show.html", {**show_context(stream, now), "oob": True})
 
 
-def rows(streams: Sequence[Stream], now: datetime) -> list[tuple[Stream, Snapshot]]:
-    return list(zip(streams, snapshots_for(streams, now), strict=True))
+def rows(streams: Sequence[Stream], now: datetime) -> list[tuple[Stream, Snapshot, Upcoming | None]]:
+    """With what each one's schedule means now."""
+    soon = upcoming.of(streams, now)
+    shown = zip(streams, snapshots_for(streams, now), strict=True)
+    return [(stream, snapshot, soon.get(stream.pk)) for stream, snapshot in shown]
 
 
 def numbers_html(numbers: Mapping[str, int]) -> str:
