@@ -132,6 +132,9 @@ class Inbox:
         for report in heartbeat.runs:
             run = runs.get(report.run_id)
             if run is None or run.vps_id != heartbeat.vps_id or run.epoch != report.epoch:
+                if run is not None and report.epoch < run.epoch:
+                    skew = timedelta(seconds=now.timestamp() - heartbeat.timestamp)
+                    interrupting.was_on_air(run, heartbeat.vps_id, report, skew)
                 continue
             self._report(run, report, heartbeat.timestamp, now)
             self.sampler.take(report, now)

@@ -10,7 +10,8 @@ from django.utils import timezone
 from django.utils.formats import number_format
 
 from streams import incident_log, uptime
-from streams.incidents import Output, Story
+from streams.incident_rows import Output
+from streams.incidents import Story
 from streams.models import Stream
 from streams.spans import Span
 from streams.uptime import Uptime

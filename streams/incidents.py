@@ -6,17 +6,19 @@ somebody pressed Stop, an operator ended it, or the playlist came to its end. A 
 wanted for `GIVEN_UP_S` more: after a day nobody waits for it. Preparing is not wanted time.
 
 **Off air** a destination is while the stream is wanted and not on air, while the player is gone, and while the
-destination itself does not take the stream. Uptime follows from the two (`streams.uptime`).
+destination itself does not take the stream. Where a server fell silent, that is from when it was last heard of, unless
+it comes back and tells that it had been live all along (`streams.interrupting.was_on_air`). Uptime follows from the
+two (`streams.uptime`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final
 
+from streams.incident_rows import Change, Happened, Incident, Output, What
 from streams.models import RunEvent, Status
 from streams.spans import Span, merged
 
@@ -24,68 +26,6 @@ GIVEN_UP_S: Final = 86_400.0
 SHORTEST_SUM_S: Final = 60.0
 """A sum of a flapping subject stands for at least so long."""
 Kind = RunEvent.Kind
-
-
-class What(StrEnum):
-    """What kind of incident."""
-
-    START = "start"
-    """It did not come on air."""
-    OUTAGE = "outage"
-    """It went off air as a whole."""
-    PLAYER = "player"
-    """The process on air ended by itself."""
-    DESTINATION = "destination"
-    SLATE = "slate"
-    INPUT = "input"
-    SKIPPED = "skipped"
-
-
-class Change(NamedTuple):
-    """A transition. Moments are unix seconds."""
-
-    at: float
-    event: str
-    old: str
-    new: str
-    message: str
-    run_id: str
-
-
-class Happened(NamedTuple):
-    """A line of what happened on air (`streams.happenings`)."""
-
-    at: float
-    kind: str
-    facts: Mapping[str, Any]
-    run_id: str
-
-
-class Output(NamedTuple):
-    """A destination as it is chosen now."""
-
-    id: int
-    name: str
-    since: float
-    enabled: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
-    """`ended_at` None: it goes on. `off_s`: seconds off air by destination's name."""
-
-    what: What
-    begun_at: float
-    ended_at: float | None
-    run_id: str
-    subject: str = ""
-    cause: str = ""
-    times: int = 1
-    off_s: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def longest_off_s(self) -> float:
-        return max(self.off_s.values(), default=0.0)
 
 
 @dataclass(slots=True)
@@ -172,7 +112,8 @@ class _Whole:
             self._open = replace(self._open, times=self._open.times + 1, cause=change.message or self._open.cause)
             return
         what = What.OUTAGE if was_wanted else What.START
-        self._open = Incident(what=what, begun_at=change.at, ended_at=None, run_id=change.run_id, cause=change.message)
+        begun_at = max(self._since, change.heard_at or change.at)
+        self._open = Incident(what=what, begun_at=begun_at, ended_at=None, run_id=change.run_id, cause=change.message)
 
     def _close(self, at: float) -> None:
         if self._open is not None:

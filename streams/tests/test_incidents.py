@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import uptime
-from streams.incidents import GIVEN_UP_S, Change, Happened, Output, What, tell
+from streams.incident_rows import Change, Happened, Output, What
+from streams.incidents import GIVEN_UP_S, tell
 from streams.models import RunEvent
 from streams.spans import Span, merged, minus, total
 
@@ -81,6 +82,18 @@ def test_a_restart_without_an_error_between_is_an_outage_too():
     changes = on_air(change(100, ("lost", "STREAMING", "STARTING"), "Gone."), change(130, LIVE))
     (one,) = tell(changes, [], BOTH, 1000).incidents
     assert (one.what, one.begun_at, one.ended_at, one.cause) == (What.OUTAGE, 100, 130, "Gone.")
+
+
+def test_a_server_that_fell_silent_was_off_air_since_it_was_heard_of():
+    silent = Change(100, "interrupted", "STREAMING", "STARTING", "Nothing was heard.", "r1", heard_at=79.0)
+    (one,) = tell(on_air(silent, change(103, LIVE)), [], BOTH, 1000).incidents
+    assert (one.begun_at, one.ended_at, one.off_s["Twitch"]) == (79, 103, 24.0)
+
+
+def test_silence_does_not_reach_back_before_it_was_on_air():
+    silent = Change(30, "interrupted", "STREAMING", "STARTING", "Nothing was heard.", "r1", heard_at=4.0)
+    (one,) = tell(on_air(silent, change(33, LIVE)), [], BOTH, 1000).incidents
+    assert one.begun_at == 10
 
 
 def test_a_start_that_failed_is_wanted_from_then_on():

@@ -10,7 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from streams import interrupting
 from streams.models import Run, RunEvent, Status, Transition
+from streams.restart import Cause
 from streams.tests import build
 
 KIND = RunEvent.Kind
@@ -51,6 +53,22 @@ def test_the_page_tells_what_why_where_and_how_long(client_of, alice):
         assert words in page, words
     streams_page = client_of(alice).get(f"/streams/{stream.pk}/").content.decode()
     assert reverse("streams:incidents", args=[stream.pk]) in streams_page
+
+
+def test_where_it_happened_is_not_where_the_run_is_now(client_of, alice):
+    """The first server falls silent, the run goes on at the second, whose player then ends."""
+    stream = build.stream(alice)
+    first, second = build.vps("fra-1"), build.vps("fra-2")
+    run = build.running(stream, first)
+    interrupting.interrupt(run, Cause.LOST, "nothing was heard", timezone.now(), heard_at=run.on_air_at)
+    Run.objects.filter(pk=run.pk).update(vps=second)
+    interrupting.on_air(Run.objects.get(), timezone.now())
+    RunEvent.objects.create(stream=stream, run=run, kind=KIND.RESTARTED, facts={"times": 1}, at=timezone.now())
+    found = rows(client_of(alice).get(reverse("streams:incidents_csv", args=[stream.pk])))
+    assert [(row["what"], row["vps"]) for row in found[::2]] == [
+        ("The player ended and was started again", "fra-2"),
+        ("Off air as a whole", "fra-1"),
+    ]
 
 
 def test_a_stream_without_history_has_none(client_of, alice):
