@@ -101,11 +101,11 @@ def told_of_all(since: datetime, now: datetime, most: int, kinds: Collection[Wha
 
 def _with_runs(pairs: Sequence[tuple[Incident, Stream]]) -> list[Told]:
     runs = {str(run.pk): run for run in Run.objects.select_related("vps").filter(pk__in=_run_ids(pairs))}
-    places = _places(runs)
+    places = _places(runs.values())
     return [Told(one, stream, run := runs.get(one.run_id), _where(one, run, places)) for one, stream in pairs]
 
 
-def _places(runs: Iterable[str]) -> dict[str, list[tuple[float, str]]]:
+def _places(runs: Iterable[Run]) -> dict[str, list[tuple[float, str]]]:
     """By run: on which VPS it was when its stream changed, oldest first."""
     rows = Transition.objects.filter(run__in=runs, vps__isnull=False).order_by("at", "id")
     found: dict[str, list[tuple[float, str]]] = defaultdict(list)
