@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from lab.ports import free_port, wait_open
+from lab.ports import free_port
+from lab.processes import wait_until
 
 
 class PostgresMissingError(RuntimeError):
@@ -40,8 +41,9 @@ class Postgres:
         self._process = subprocess.Popen(
             [*_as_postgres(), *self._server(data)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_open(self.port, 20.0)
         host = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
+        ready = [str(self.bin / "pg_isready"), "-q", *host]  # its port is open before it takes anybody
+        wait_until(lambda: subprocess.run(ready).returncode == 0, "PostgreSQL takes connections")
         _run(str(self.bin / "createdb"), *host, "ezstream")
         return self
 

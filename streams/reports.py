@@ -42,7 +42,7 @@ def write(run: Run, report: RunReport, said_at: float, now: datetime) -> None:
 @again_on_conflict
 @transaction.atomic
 def _write_locked(run: Run, report: RunReport, said_at: float, now: datetime) -> None:
-    locked = Run.objects.select_for_update().filter(pk=run.pk).first()
+    locked = Run.objects.select_for_update(no_key=True).filter(pk=run.pk).first()
     if locked is None:  # deleted since, with its stream
         return
     memory = _memory(locked)
@@ -53,13 +53,14 @@ def _write_locked(run: Run, report: RunReport, said_at: float, now: datetime) ->
     Run.objects.filter(pk=run.pk).update(**_columns(report, left, now))
 
 
+@again_on_conflict
 @transaction.atomic
 def steered(run: Run, order: str, on_air: PlaylistItem | None, item_id: int | None) -> None:
     """What an agent answered to an order is its newest word, moments before its report: pages show it at once.
 
     `on_air`: the item that is on air now, None for the slate; `item_id`: what the order was about.
     """
-    locked = Run.objects.select_for_update().get(pk=run.pk)
+    locked = Run.objects.select_for_update(no_key=True).get(pk=run.pk)
     report = dict(locked.report or {})
     if order == "play_next":
         report["next_item_ids"] = [item_id, *report.get("next_item_ids", ())][:3]
