@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from streams import incident_log
+from streams.incident_kinds import What
 from streams.incident_log import Told
-from streams.incident_rows import What
 
 SHOWN: Final = 200
 IN_CSV: Final = 5_000

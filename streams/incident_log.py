@@ -13,8 +13,7 @@ from typing import Final, TypeVar
 from django.db.models import QuerySet
 
 from streams import incident_words, incidents
-from streams.incident_rows import Change, Happened, Incident, Output, What
-from streams.incidents import Story
+from streams.incident_kinds import Change, Happened, Incident, Output, Story, What
 from streams.models import Run, RunEvent, Status, Stream, StreamDestination, Transition
 
 Row = TypeVar("Row", Transition, RunEvent)

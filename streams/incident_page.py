@@ -10,8 +10,7 @@ from django.utils import timezone
 from django.utils.formats import number_format
 
 from streams import incident_log, uptime
-from streams.incident_rows import Output
-from streams.incidents import Story
+from streams.incident_kinds import Output, Story
 from streams.models import Stream
 from streams.spans import Span
 from streams.uptime import Uptime

@@ -7,7 +7,7 @@ from typing import Final
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from streams.incident_rows import Incident, What
+from streams.incident_kinds import Incident, What
 
 _TONES: Final = {What.START: "danger", What.OUTAGE: "danger", What.PLAYER: "danger", What.DESTINATION: "warning"}
 

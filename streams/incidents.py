@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from streams.incident_rows import Change, Happened, Incident, Output, What
+from streams.incident_kinds import Change, Happened, Incident, Output, Story, What
 from streams.models import RunEvent, Status
 from streams.spans import Span, merged
 
@@ -26,18 +26,6 @@ GIVEN_UP_S: Final = 86_400.0
 SHORTEST_SUM_S: Final = 60.0
 """A sum of a flapping subject stands for at least so long."""
 Kind = RunEvent.Kind
-
-
-@dataclass(slots=True)
-class Story:
-    """Everything worked out of one stream's history."""
-
-    incidents: list[Incident]
-    wanted: list[Span]
-    off: dict[int, list[Span]]
-    """By destination's id."""
-    unwanted: dict[int, list[Span]]
-    """While it was switched off."""
 
 
 def tell(changes: Sequence[Change], happened: Sequence[Happened], outputs: Sequence[Output], now: float) -> Story:

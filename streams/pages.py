@@ -102,11 +102,14 @@ def show_html(stream: Stream, now: datetime) -> str:
     return render_to_string("streams/fragments/show.html", {**show_context(stream, now), "oob": True})
 
 
-def rows(streams: Sequence[Stream], now: datetime) -> list[tuple[Stream, Snapshot, Upcoming | None]]:
+def rows(streams: Sequence[Stream], now: datetime) -> list[tuple[Stream, Snapshot]]:
+    return list(zip(streams, snapshots_for(streams, now), strict=True))
+
+
+def list_rows(streams: Sequence[Stream], now: datetime) -> list[tuple[Stream, Snapshot, Upcoming | None]]:
     """With what each one's schedule means now."""
     soon = upcoming.of(streams, now)
-    shown = zip(streams, snapshots_for(streams, now), strict=True)
-    return [(stream, snapshot, soon.get(stream.pk)) for stream, snapshot in shown]
+    return [(stream, snapshot, soon.get(stream.pk)) for stream, snapshot in rows(streams, now)]
 
 
 def numbers_html(numbers: Mapping[str, int]) -> str:
@@ -116,4 +119,4 @@ def numbers_html(numbers: Mapping[str, int]) -> str:
 
 def rows_html(streams: Sequence[Stream], now: datetime) -> str:
     """Rows of the list, each to be swapped in by its id."""
-    return render_to_string("streams/fragments/rows.html", {"rows": rows(streams, now), "oob": True})
+    return render_to_string("streams/fragments/rows.html", {"rows": list_rows(streams, now), "oob": True})

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from streams.incident_rows import Output
-from streams.incidents import Story
+from streams.incident_kinds import Output, Story
 from streams.spans import Span, clipped, merged, minus, total
 
 

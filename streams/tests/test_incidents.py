@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import uptime
-from streams.incident_rows import Change, Happened, Output, What
+from streams.incident_kinds import Change, Happened, Output, What
 from streams.incidents import GIVEN_UP_S, tell
 from streams.models import RunEvent
 from streams.spans import Span, merged, minus, total

@@ -1,4 +1,4 @@
-"""The values that incidents are worked out of, and what comes out (`streams.incidents`). Moments are unix seconds."""
+"""What incidents are told from, and what an incident is: values."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+from streams.spans import Span
 
 
 class What(StrEnum):
@@ -70,3 +72,15 @@ class Incident:
     @property
     def longest_off_s(self) -> float:
         return max(self.off_s.values(), default=0.0)
+
+
+@dataclass(slots=True)
+class Story:
+    """Everything worked out of one stream's history."""
+
+    incidents: list[Incident]
+    wanted: list[Span]
+    off: dict[int, list[Span]]
+    """By destination's id."""
+    unwanted: dict[int, list[Span]]
+    """While it was switched off."""
