@@ -54,14 +54,16 @@ class Told:
 
     @property
     def log(self) -> list[str]:
-        """The end of the run's log, for what ended the run."""
-        is_telling = self.run is not None and self.incident.what in (What.START, What.OUTAGE)
-        return self.run.log_tail[-LOG_LINES:] if self.run and is_telling else []
+        """The end of the run's log, for what ended the run: of what it survived, the log has been overtaken."""
+        if self.run is None or self.run.ended_at is None or self.incident.what not in (What.START, What.OUTAGE):
+            return []
+        within = self.begun_at <= self.run.ended_at and (self.ended_at is None or self.run.ended_at < self.ended_at)
+        return self.run.log_tail[-LOG_LINES:] if within else []
 
 
 def story_of(stream: Stream, since: datetime, now: datetime) -> tuple[Story, list[Output]]:
     """Three queries."""
-    changes = [_change(row) for row in _newest_first(stream.transitions.filter(at__gte=since))]
+    changes = [change_of(row) for row in _newest_first(stream.transitions.filter(at__gte=since))]
     begin = since.timestamp()
     before = stream.transitions.filter(at__lt=since).order_by("-at", "-id").first()
     if before is not None and before.new == Status.STREAMING:
@@ -80,7 +82,7 @@ def told_of_all(since: datetime, now: datetime, most: int, kinds: Collection[Wha
     """Every stream's of these kinds, newest first: six queries."""
     changes: dict[int, list[Change]] = defaultdict(list)
     for row in _newest_first(Transition.objects.filter(at__gte=since)):
-        changes[row.stream_id].append(_change(row))
+        changes[row.stream_id].append(change_of(row))
     happened: dict[int, list[Happened]] = defaultdict(list)
     for line in _newest_first(RunEvent.objects.filter(at__gte=since, kind__in=_TELLING)):
         happened[line.stream_id].append(_happened(line))
@@ -129,7 +131,7 @@ def _newest_first(rows: QuerySet[Row]) -> list[Row]:
     return list(rows.order_by("-at", "-id")[:MOST_ROWS])
 
 
-def _change(row: Transition) -> Change:
+def change_of(row: Transition) -> Change:
     heard_at = row.heard_at.timestamp() if row.heard_at else None
     return Change(row.at.timestamp(), row.event, row.old, row.new, row.message, str(row.run_id or ""), heard_at)
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from agent.protocol import RunReport
 from kit.conflicts import again_on_conflict
-from streams import happenings
+from streams import happenings, sent
 from streams.happenings import Happening, Memory
 from streams.models import PlaylistItem, Run, RunEvent, StreamDestination
 
@@ -88,7 +88,7 @@ def _is_late(run: Run, report: RunReport, said_at: float) -> bool:
 def _tell(run: Run, memory: Memory, report: RunReport, said_at: float, now: datetime) -> tuple[list[Happening], Memory]:
     skew = now.timestamp() - said_at
     told, left = happenings.tell(memory, report, now.timestamp(), skew, NamesOf(run.stream_id))
-    return told, left | {"said_at": said_at}
+    return told, left | {"said_at": said_at, "sent": sent.count(memory.get("sent"), report)}
 
 
 def _rows(run: Run, told: list[Happening], now: datetime) -> list[RunEvent]:

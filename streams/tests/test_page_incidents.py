@@ -34,6 +34,7 @@ def bad_day(stream, vps=None):
     for ago, more in facts:
         RunEvent.objects.create(stream=stream, run=run, kind=KIND.DESTINATION, facts=away | more, at=build.ago(ago))
     moved(run, 1600, "timed_out", "STREAMING", "ERROR", "Nothing was heard of «fra-1».")
+    Run.objects.filter(pk=run.pk).update(ended_at=build.ago(1600))
     moved(run, 1000, "live", "STARTING", "STREAMING")
     stream.outputs.update(created_at=build.ago(10_000))
     return run
