@@ -1,8 +1,8 @@
 """Pictures of what operations look like, from the whole product running: schedule, incidents, jobs, usage.
 
 `python -m bench.screenshots_operations [--to docs/images]`. The incidents are real: a player killed, a destination away
-for 20 s, then the stream's server, agent and all. Only the usage report needs a past: the streams' times are set back
-by some days, and their bytes with them, before `manage.py reports_generate_usage` is asked. Needs Chromium and
+for 20 s, then the stream's server, agent and all. Only the usage report needs a past: the run's times are stretched
+and set back by a week, and its bytes with them, before `manage.py reports_generate_usage` is asked. Needs Chromium and
 nginx-rtmp.
 """
 
@@ -15,7 +15,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -25,7 +25,10 @@ from lab.ports import free_port
 from lab.processes import wait_until
 from lab.product import ROOT, Plan, Product
 
+LOOK: Final[dict[str, Any]] = {"color_scheme": "light", "locale": "en-GB", "timezone_id": "Europe/Berlin"}
 AWAY_S: Final = 20.0
+SETTLED_S: Final = 10.0
+"""Between two faults, so that each is told by itself."""
 DUE_NOW: Final = """
 from django.utils import timezone
 from ops.models import Job
@@ -34,23 +37,29 @@ Job.objects.update(next_run_at=timezone.now())
 NONE_LEFT: Final = "from ops.models import Job; print(Job.objects.filter(last_succeeded=None).count())"
 A_WEEK_AGO: Final = """
 from datetime import timedelta
+from django.db.models import F
 from django.utils import timezone
 from accounts.models import User
 from ops.usage import last_sunday
-from streams.models import Run
-now = timezone.now()
+from streams.models import Run, Transition
+now, hours = timezone.now(), 52
 User.objects.update(date_joined=now - timedelta(days=60))
-sunday = now - timedelta(days=(now.date() - last_sunday(now)).days)
+back = timedelta(days=(now.date() - last_sunday(now)).days, hours=30)
 for run in Run.objects.exclude(on_air_at=None):
-    lasted = (run.ended_at or now) - run.on_air_at
-    run.ended_at = (run.ended_at or now) - (now - sunday) - timedelta(hours=30)
-    run.requested_at = run.ended_at - timedelta(hours=52) - (run.on_air_at - run.requested_at)
-    run.on_air_at = run.ended_at - timedelta(hours=52)
-    for row in (run.report or {}).get("destinations", ()):
-        row["bytes_sent"] = round(row["bytes_sent"] * (timedelta(hours=52) / lasted))
-    run.reported_at = run.ended_at
-    run.save()
+    longer = timedelta(hours=hours) / (run.ended_at - run.on_air_at)
+    begun = run.ended_at - back - timedelta(hours=hours)
+    def then(at):
+        return begun + (at - run.on_air_at) * longer
+    for row in run.transitions.all():
+        Transition.objects.filter(pk=row.pk).update(at=then(row.at), heard_at=row.heard_at and then(row.heard_at))
+    sent = run.report["memory"]["sent"]
+    sent["earlier"] = round((sent["earlier"] + sum(sent["last"].values())) * longer)
+    sent["last"] = {}
+    ended = run.ended_at - back
+    rows = Run.objects.filter(pk=run.pk)
+    rows.update(report=run.report, requested_at=begun, on_air_at=begun, ended_at=ended, reported_at=ended)
 """
+"""The one run of the picture, as if each of its seconds had lasted longer, and all of it was last week."""
 
 
 def main() -> None:
@@ -64,7 +73,9 @@ def main() -> None:
         ports = {name: free_port() for name in ("web_port", "rtmp_port", "platform_port")}
         plan = Plan(home=Path(folder) / "var", start_demo=False, agents=2, **ports)
         with Product(plan) as product, chromium() as browser, NginxRtmp() as tube, NginxRtmp() as switch:
-            context = browser.new_context(base_url=product.url, viewport=WIDE, color_scheme="light", locale="en-GB")
+            context = browser.new_context(
+                base_url=product.url, viewport=WIDE, color_scheme="light", locale="en-GB", timezone_id="Europe/Berlin"
+            )
             page = context.new_page()
             make_channel(page, clips, tube, switch)
             schedule(page, to)
@@ -107,10 +118,13 @@ def incidents(product: Product, page: Page, switch: NginxRtmp, to: Path) -> None
     page.get_by_role("link", name="To the stream").click()
     os.kill(playout_pid(product), signal.SIGKILL)
     expect(page.get_by_text("it was killed")).to_be_visible()
+    expect(page.locator("#stream-destinations .status-live")).to_have_count(2)
+    time.sleep(SETTLED_S)
     switch.stop()
     time.sleep(AWAY_S)
     switch.start()
     expect(page.get_by_text("Harbour on Switch: back on air")).to_be_visible()
+    time.sleep(SETTLED_S)
     lose_the_server(product)
     expect(page.locator("#stream-timeline").get_by_text("nothing was heard")).to_be_visible()
     expect(page.locator("#stream-destinations .status-live")).to_have_count(2)
@@ -142,7 +156,7 @@ def jobs(product: Product, browser: Browser, to: Path) -> None:
     product.manage("shell", "-c", DUE_NOW)
     wait_until(lambda: product.manage("shell", "-c", NONE_LEFT).split()[-1] == "0", "all jobs ran", 60, every_s=2.0)
     operator = next(who for who in product.facts["people"] if who["role"] == "Operator")
-    with browser.new_context(base_url=product.url, viewport=WIDE, color_scheme="light", locale="en-GB") as context:
+    with browser.new_context(base_url=product.url, viewport=WIDE, **LOOK) as context:
         page = context.new_page()
         page.goto("/account/login/?next=/admin/ops/job/")
         page.fill("#id_login", operator["email"])
@@ -153,6 +167,10 @@ def jobs(product: Product, browser: Browser, to: Path) -> None:
 
 
 def usage(product: Product, page: Page, to: Path) -> None:
+    page.goto("/streams/")
+    page.get_by_role("link", name="Harbour channel").click()
+    page.locator("#stream-verb").click()
+    expect(page.locator("[data-headline]")).to_have_text("Off air")
     product.manage("shell", "-c", A_WEEK_AGO)
     product.manage("reports_generate_usage")
     page.set_viewport_size(WIDE)

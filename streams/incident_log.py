@@ -53,6 +53,15 @@ class Told:
         return None if self.incident.ended_at is None else _moment(self.incident.ended_at)
 
     @property
+    def lasted_s(self) -> float | None:
+        """What is said behind its words: of what put no more than itself off air, or nothing."""
+        if self.incident.what is What.DESTINATION:
+            return self.incident.longest_off_s
+        if self.incident.what in (What.SLATE, What.INPUT) and self.incident.ended_at is not None:
+            return self.incident.ended_at - self.incident.begun_at
+        return None
+
+    @property
     def log(self) -> list[str]:
         """The end of the run's log, for what ended the run: of what it survived, the log has been overtaken."""
         if self.run is None or self.run.ended_at is None or self.incident.what not in (What.START, What.OUTAGE):

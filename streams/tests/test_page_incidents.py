@@ -72,6 +72,18 @@ def test_where_it_happened_is_not_where_the_run_is_now(client_of, alice):
     ]
 
 
+def test_how_long_the_slate_was_on_air_is_said_and_a_moment_is_one_time(client_of, alice):
+    stream = build.stream(alice)
+    run = bad_day(stream)
+    for ago, seconds in ((300, 125.0), (200, 0.0)):
+        facts = {"reason": "nothing to play", "seconds": seconds}
+        RunEvent.objects.create(stream=stream, run=run, kind=KIND.SLATE, facts=facts, at=build.ago(ago))
+    page = client_of(alice).get(reverse("streams:incidents", args=[stream.pk])).content.decode()
+    moment, longer = page.split("<strong>The slate was on air</strong>")[1:3]
+    assert " – <time" not in moment.split("</li>")[0]
+    assert "2 min 5 s" in longer.split("</li>")[0]
+
+
 def test_a_stream_without_history_has_none(client_of, alice):
     stream = build.stream(alice)
     answer = client_of(alice).get(reverse("streams:incidents", args=[stream.pk]))
