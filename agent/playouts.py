@@ -18,6 +18,8 @@ PROVEN_SECONDS: Final = 60.0
 """On air this long: what comes after is a new failure, not the same one again."""
 BAD_PLAN: Final = "plan: "
 """How a playout's last words begin that could not read its plan."""
+KILLED: Final = "it was killed"
+"""Of a playout that left no last words."""
 TERM_AFTER: Final = 3.0
 KILL_AFTER: Final = 10.0
 RESUME_WITHIN: Final = 15.0
@@ -79,7 +81,8 @@ def exited(turn: Turn, event: PlayoutExited) -> None:
     if run is None or event.pid != run.pid:
         return
     on_air_s = None if run.on_air_since is None else turn.now - run.on_air_since
-    run = turn.put(replace(run, spawning=False, pid=None, ticks=None, on_air_since=None, playing=None, adopted=False))
+    run = replace(run, spawning=False, pid=None, ticks=None, on_air_since=None, playing=None, adopted=False)
+    run = turn.put(replace(run, restart_reason=event.reason or KILLED))
     if run.stopping_since is not None:
         runs.end(turn, run, run.verdict or STOPPED)
     elif event.reason == "finished":
@@ -114,7 +117,7 @@ def _back_off(turn: Turn, run: Run, event: PlayoutExited) -> None:
         will_retry=again,
     )
     if not again:
-        message = f"the playout failed {tries + 1} times: {event.reason or 'it was killed'}"
+        message = f"the playout failed {tries + 1} times: {run.restart_reason}"
         runs.end(turn, run, Verdict(status="ERROR", message=message))
         return
     turn.put(replace(run, failures=tries + 1, retry_at=turn.now + BACK_OFF[tries]))

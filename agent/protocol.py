@@ -217,6 +217,8 @@ class RunReport:
     bitrate_kbps: float = 0.0
     on_air_since: float | None = None
     restarts: int = 0
+    restart_reason: str = ""
+    """How the playout ended that was replaced last."""
     skipped: tuple[SkippedItem, ...] = ()
     slate: str | None = None
     """Why the slate is on air; None while an item is."""

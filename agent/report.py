@@ -108,6 +108,7 @@ def run_report(run: Run, media: Library) -> RunReport:
         bitrate_kbps=playing.bitrate_kbps if playing else 0.0,
         on_air_since=run.on_air_since,
         restarts=run.restarts,
+        restart_reason=run.restart_reason,
         skipped=_skipped(run, media),
         slate=playing.slate if playing else None,
         paused=playing.paused if playing else False,

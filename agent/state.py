@@ -147,6 +147,8 @@ class Run:
     hurried: bool = False
     """Its playout died on air and was replaced at once; the new one has not yet proven itself."""
     restarts: int = 0
+    restart_reason: str = ""
+    """How its last playout ended."""
     retry_at: float | None = None
     stopping_since: float | None = None
     rung: int = 0

@@ -10,7 +10,7 @@ import argparse
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -134,14 +134,19 @@ def upload(page: Page, clips: list[Path], big: Path, to: Path) -> None:
     expect(page.locator(".file-row .thumb img")).to_have_count(len(clips) + 1)
 
 
-def stream(product: Product, page: Page, to: Path) -> None:
+def fill_in(page: Page, urls: Iterable[str]) -> None:
+    """A new stream of all clips, with two destinations."""
     page.goto("/streams/new")
     page.fill("#id_title", "Harbour channel")
     page.fill("#id_description", "Slow pictures, day and night")
     for title in CLIPS:
         page.locator("[data-file]", has_text=title).locator("[data-add]").click()
-    for name, url in zip(("Harbour on Tube", "Harbour on Switch"), product.ingest.values(), strict=True):
+    for name, url in zip(("Harbour on Tube", "Harbour on Switch"), urls, strict=True):
         add_destination(page, name, url)
+
+
+def stream(product: Product, page: Page, to: Path) -> None:
+    fill_in(page, product.ingest.values())
     page.evaluate("scrollTo(0, 0); document.activeElement.blur(); document.querySelector('.notes').hidden = true")
     take(page, to / "new-stream.png")
     page.locator("#id_keep_files_after_stop").check()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
@@ -29,7 +28,6 @@ from streams.errors import Refused
 from streams.models import Destination, Stream
 
 admin.site.unregister(User)
-LATE: Final = timedelta(minutes=1)
 
 
 @admin.register(User)
@@ -64,7 +62,6 @@ class PeopleAdmin(OurUserAdmin):
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin):
     list_display = ["name", "rhythm", "last_run", "took", "outcome", "last_result", "next_run"]
-    search_fields = ["name"]
     fields = ("name", "rhythm", "last_started_at", "took", "outcome", "last_result", "next_run_at")
     readonly_fields = fields
 
@@ -88,8 +85,7 @@ class JobAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("next run"), ordering="next_run_at")
     def next_run(self, job: Job) -> SafeString | str:
-        """Late by more than a few looks of the scheduler: nobody runs it."""
-        if job.next_run_at < timezone.now() - LATE:
+        if job.is_late(timezone.now()):
             return format_html("{} {}", verdict(False, "", str(_("overdue"))), ago(job.next_run_at))
         return date_format(timezone.localtime(job.next_run_at), "DATETIME_FORMAT")
 

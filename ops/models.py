@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Final
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+LATE: Final = timedelta(minutes=1)
 
 
 class Job(models.Model):
@@ -23,6 +28,10 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def is_late(self, now: datetime) -> bool:
+        """By more than a few looks of the scheduler: nobody runs it."""
+        return self.next_run_at < now - LATE
 
 
 class Process(models.Model):

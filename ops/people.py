@@ -9,12 +9,14 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
+from kit.conflicts import again_on_conflict
 from media_library import actions as library
 from media_library.errors import InUse
 from streams import actions as streams
 from streams.errors import WrongState
 
 
+@again_on_conflict
 @transaction.atomic
 def delete(user: User, actor: User | None, request: HttpRequest | None = None) -> None:
     """Their streams, then the videos with their bytes, then the account. Raises WrongState while one is on air."""

@@ -20,11 +20,12 @@ class Periodic:
 
     Exactly one of `every` and `daily_at` (UTC) is set. `on_the_dot`: at whole multiples of `every`, as a clock shows
     them. `weekday` (Monday is 0): of the days, on this one only. `lease`: for how long one scheduler keeps others
-    off; longer than the job ever takes.
+    off; longer than the job ever takes. `counts`: of what, where it returns a number.
     """
 
     name: str
     call: str
+    counts: str = ""
     takes_now: bool = False
     every: timedelta | None = None
     on_the_dot: bool = False
@@ -58,32 +59,59 @@ JOBS: Final = (
     Periodic(
         name="check schedules",
         call="streams.scheduling.check",
+        counts="streams started, stopped or told",
         takes_now=True,
         every=timedelta(minutes=1),
         on_the_dot=True,
         lease=timedelta(minutes=5),
     ),
-    Periodic(name="stop hanging streams", call="streams.hanging.force_stop_hanging", every=timedelta(minutes=5)),
+    Periodic(
+        name="stop hanging streams",
+        call="streams.hanging.force_stop_hanging",
+        counts="streams resolved",
+        every=timedelta(minutes=5),
+    ),
     Periodic(
         name="expire uploads",
         call="media_library.actions.expire_uploads",
+        counts="uploads given up",
         takes_now=True,
         every=timedelta(hours=1),
     ),
     Periodic(
         name="retry deletions",
         call="media_library.actions.retry_deletions",
+        counts="files removed",
         every=timedelta(minutes=5),
     ),
     Periodic(
         name="requeue stuck files",
         call="media_library.actions.requeue_stuck",
+        counts="files queued again",
         takes_now=True,
         every=timedelta(minutes=10),
     ),
-    Periodic(name="clean progress", call="streams.hanging.clean_progress", daily_at=time(2, 0)),
-    Periodic(name="forget old windows", call="streams.scheduling.forget_old", takes_now=True, daily_at=time(2, 10)),
-    Periodic(name="usage reports", call="ops.usage.generate", takes_now=True, weekday=SUNDAY, daily_at=time(3, 0)),
+    Periodic(
+        name="clean progress",
+        call="streams.hanging.clean_progress",
+        counts="lines deleted",
+        daily_at=time(2, 0),
+    ),
+    Periodic(
+        name="forget old windows",
+        call="streams.scheduling.forget_old",
+        counts="windows deleted",
+        takes_now=True,
+        daily_at=time(2, 10),
+    ),
+    Periodic(
+        name="usage reports",
+        call="ops.usage.generate",
+        counts="reports made",
+        takes_now=True,
+        weekday=SUNDAY,
+        daily_at=time(3, 0),
+    ),
     Periodic(
         name="check VPSes",
         call="fleet.checkups.check_all",
@@ -96,7 +124,20 @@ JOBS: Final = (
         takes_now=True,
         every=timedelta(minutes=1),
     ),
-    Periodic(name="check Redis", call="ops.redis_health.check_and_fix", takes_now=True, every=timedelta(minutes=10)),
-    Periodic(name="clean run events", call="streams.hanging.clean_events", daily_at=time(2, 15)),
-    Periodic(name="forget dead processes", call="ops.processes.forget_dead", takes_now=True, every=timedelta(hours=1)),
+    Periodic(
+        name="check Redis",
+        call="ops.redis_health.check_and_fix",
+        takes_now=True,
+        every=timedelta(minutes=10),
+    ),
+    Periodic(
+        name="clean run events", call="streams.hanging.clean_events", counts="lines deleted", daily_at=time(2, 15)
+    ),
+    Periodic(
+        name="forget dead processes",
+        call="ops.processes.forget_dead",
+        counts="processes forgotten",
+        takes_now=True,
+        every=timedelta(hours=1),
+    ),
 )

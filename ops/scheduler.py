@@ -114,7 +114,11 @@ def _run(job: Periodic, now: datetime) -> Outcome:
     except Exception as error:
         log.exception("scheduler.job_failed", job=job.name)
         return Outcome(False, f"{type(error).__name__}: {error}"[:500])
-    return Outcome(True, "" if result is None else str(result)[:500])
+    return Outcome(True, _noted(job, result)[:500])
+
+
+def _noted(job: Periodic, result: object) -> str:
+    return "" if result is None else f"{result} {job.counts}".strip()
 
 
 def _call(job: Periodic, now: datetime) -> object:

@@ -1,4 +1,5 @@
-"""Who used what in a week (ACC-7), counted from runs: their times, how they ended, what their agents last reported.
+"""Who used what in a week (ACC-7), counted from runs: how they ended, what their agents last reported;
+how long they were on air, of how long they were wanted, is what their incidents say (`ops.airtime`).
 
 Bytes come with each run's last report as one growing number. What of them fell into a week is interpolated between
 the number the week before had counted and the last one, so that a run of months is shared out and nothing counts
@@ -18,6 +19,9 @@ from django.db.models import Max, Q
 
 from accounts.models import UsageReport, User
 from accounts.reports import StreamUsage
+from ops import airtime
+from ops.airtime import Airtime
+from streams import sent
 from streams.models import EndReason, Run
 
 WEEK: Final = UsageReport.LENGTH
@@ -37,11 +41,7 @@ class RunFacts:
     ended_at: datetime | None
     end_reason: str
     reported_at: datetime | None
-    destinations: list[dict[str, Any]] | None = None
-
-    @property
-    def bytes_sent(self) -> int:
-        return sum(int(each.get("bytes_sent") or 0) for each in self.destinations or ())
+    bytes_sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Mark:
 def generate(now: datetime) -> int:
     """Makes the reports of the last whole weeks that are missing; how many."""
     end = last_sunday(now)
-    return sum(_week(end - WEEK * back, now, is_last=back == 1) for back in range(BACK, 0, -1))
+    return sum(_week(end - WEEK * back, is_last=back == 1) for back in range(BACK, 0, -1))
 
 
 def last_sunday(now: datetime) -> date:
@@ -63,32 +63,34 @@ def last_sunday(now: datetime) -> date:
     return today - timedelta(days=(today.weekday() + 1) % 7)
 
 
-def _week(starts_on: date, now: datetime, *, is_last: bool) -> int:
+def _week(starts_on: date, *, is_last: bool) -> int:
     """Users who have this week's report or a later one are left out, so that every week is counted in its turn.
     What somebody stores is known of now alone: it makes no report of an earlier week."""
     start = datetime.combine(starts_on, time(), UTC)
     by_owner: dict[int, list[RunFacts]] = defaultdict(list)
-    for facts in _runs(start, start + WEEK):
+    runs = _runs(start, start + WEEK)
+    for facts in runs:
         by_owner[facts.owner_id].append(facts)
+    times = airtime.of_streams(runs, start, start + WEEK)
     users = User.objects.filter(date_joined__lt=start + WEEK).annotate(newest=Max("usage_reports__starts_on"))
     behind = users.filter(Q(newest=None) | Q(newest__lt=starts_on))
     marks = _marks(start)
     has_something = Q(pk__in=by_owner) | (Q(storage_used__gt=0) if is_last else Q())
     rows = [
-        _report(user, starts_on, by_owner[user.pk], marks.get(user.pk, {}), now)
+        _report(user, starts_on, by_owner[user.pk], marks.get(user.pk, {}), times)
         for user in behind.filter(has_something).iterator()
     ]
     UsageReport.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
     return len(rows)
 
 
-def _runs(start: datetime, end: datetime) -> Iterable[RunFacts]:
+def _runs(start: datetime, end: datetime) -> list[RunFacts]:
     rows = Run.objects.filter(Q(ended_at=None) | Q(ended_at__gt=start), requested_at__lt=end).values_list(
         "id", "stream__owner_id", "stream_id", "stream__title", "requested_at", "on_air_at", "ended_at", "end_reason",
-        "reported_at", "report__destinations",
+        "reported_at", "report__destinations", "report__memory__sent",
     )  # fmt: skip
     found = cast(Iterable[tuple[Any, ...]], rows.order_by("stream_id", "requested_at").iterator())
-    return (RunFacts(*row) for row in found)
+    return [RunFacts(*(*row, sent.total(counted, said))) for *row, said, counted in found]
 
 
 def _marks(start: datetime) -> dict[int, dict[str, Mark]]:
@@ -103,7 +105,7 @@ def _marks(start: datetime) -> dict[int, dict[str, Mark]]:
 
 
 def _report(
-    user: User, starts_on: date, runs: Iterable[RunFacts], marks: Mapping[str, Mark], now: datetime
+    user: User, starts_on: date, runs: Iterable[RunFacts], marks: Mapping[str, Mark], times: Mapping[int, Airtime]
 ) -> UsageReport:
     start = datetime.combine(starts_on, time(), UTC)
     end = start + WEEK
@@ -112,8 +114,7 @@ def _report(
     for run in runs:
         mark = marks.get(str(run.id))
         usage = streams.setdefault(run.stream_id, StreamUsage(run.stream_id, run.title))
-        usage.streamed_s += overlap_s(run.on_air_at, run.ended_at or now, start, end)
-        usage.wanted_s += overlap_s(run.requested_at, run.ended_at or now, start, end)
+        usage.wanted_s, usage.streamed_s = times.get(run.stream_id, airtime.NONE)
         usage.bytes_sent += sent_by(run, mark, end) - sent_by(run, mark, start)
         usage.runs += 1
         usage.failures += run.end_reason in FAILURES and run.ended_at is not None and run.ended_at < end
@@ -132,11 +133,6 @@ def _sums(streams: Iterable[StreamUsage]) -> dict[str, Any]:
 
 def _rounded(row: dict[str, Any]) -> dict[str, Any]:
     return {name: round(value) if isinstance(value, float) else value for name, value in row.items()}
-
-
-def overlap_s(since: datetime | None, until: datetime, start: datetime, end: datetime) -> float:
-    """Seconds of `since` to `until` that lie between `start` and `end`."""
-    return max(0.0, (min(until, end) - max(since, start)).total_seconds()) if since else 0.0
 
 
 def sent_by(run: RunFacts, mark: Mark | None, moment: datetime) -> float:

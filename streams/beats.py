@@ -99,6 +99,7 @@ class Beats:
         for _beat, report, run in heard:
             self.sampler.take(report, now)
             self._live(report, run, now)
+        _note_not_off_air(found, beats, now)
         known = heartbeats.apply(beats, now)
         self._counts["unknown_vps"] += len(beats) - len(known)
         wanted = _wanted(found.values())
@@ -138,6 +139,16 @@ class Beats:
         """Drops what is remembered of runs not heard of since."""
         self.sampler.forget(before)
         self._written = {run_id: row for run_id, row in self._written.items() if row[0] >= before}
+
+
+def _note_not_off_air(found: Mapping[str, Found], beats: Sequence[Heartbeat], now: datetime) -> None:
+    """Who names a run under an epoch that is over was silent, and may have been on air all along."""
+    for beat in beats:
+        for report in beat.runs:
+            run = found.get(report.run_id)
+            if run is not None and report.epoch < run.epoch:
+                skew = timedelta(seconds=now.timestamp() - beat.timestamp)
+                interrupting.was_on_air(run.pk, beat.vps_id, report, skew)
 
 
 def _let_go(found: Mapping[str, Found], beats: Sequence[Heartbeat]) -> list[uuid.UUID]:

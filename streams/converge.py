@@ -142,7 +142,9 @@ def move_lost(now: datetime) -> int:
     silent_s = settings.HEARTBEAT_FRESH.total_seconds()
     done = 0
     for run in interrupting.lost(now - settings.HEARTBEAT_FRESH):
-        moved = interrupting.interrupt(run, Cause.LOST, interrupting.lost_words(run, silent_s), now)
+        heard_at = run.vps.last_heartbeat_at if run.vps else None
+        words = interrupting.lost_words(run, silent_s)
+        moved = interrupting.interrupt(run, Cause.LOST, words, now, heard_at=heard_at)
         done += moved
         if moved and run.vps_id is not None:
             _send(run.vps_id, Stop(run.stream_id, str(run.pk), run.epoch), now)
@@ -179,7 +181,8 @@ def _time_out(stream: Stream, limit: timedelta, now: datetime) -> bool:
         Status.STARTING: _("«%(vps)s» made no progress for %(seconds)d s") % words,
         Status.STREAMING: _("nothing was heard of «%(vps)s» for %(seconds)d s") % words,
     }[stream.state]
-    return interrupting.interrupt(stream.run, Cause.STUCK, message, now)
+    heard_at = stream.run.reported_at if stream.state is Status.STREAMING else None
+    return interrupting.interrupt(stream.run, Cause.STUCK, message, now, heard_at=heard_at)
 
 
 def _stopped_unheard(stream_id: int, run_id: uuid.UUID, message: str) -> bool:

@@ -41,7 +41,7 @@ class Happening:
     skipped      item, name, reason; or `times`: a sum
     slate        reason, seconds, paused; or `times` and `seconds`: a sum
     input        item, name, state, `reason`, `off_s`; or `times`: a sum
-    restarted    times, `off_s`
+    restarted    times, `off_s`, `reason`
     renewed      output, name, `off_s`, asked
     """
 
@@ -146,7 +146,8 @@ class _Story:
         died = died | {"times": died["times"] + max(0, more)}
         if self._report.phase == "on_air" and died["times"]:
             off_s = {} if died["since"] is None else {"off_s": round(self._now - died["since"], 1)}
-            self._tell("restarted", Kind.RESTARTED, times=died["times"], **off_s)
+            reason = {"reason": _words(self._report.restart_reason)} if self._report.restart_reason else {}
+            self._tell("restarted", Kind.RESTARTED, times=died["times"], **off_s, **reason)
             died = {"since": None, "times": 0}
         self._next["died"] = died if died["since"] is not None or died["times"] else None
 

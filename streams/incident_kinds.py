@@ -34,6 +34,8 @@ class Change(NamedTuple):
     new: str
     message: str
     run_id: str
+    heard_at: float | None = None
+    """It is known by silence alone, since then."""
 
 
 class Happened(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
@@ -25,11 +25,12 @@ _TELLING: Final = [kind for kind in RunEvent.Kind.values if kind != RunEvent.Kin
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One incident of one stream with what proves it. `run` is None when it is no more."""
+    """One incident of one stream with what proves it. `run` is None when it is no more; `vps`: where it happened."""
 
     incident: Incident
     stream: Stream
     run: Run | None
+    vps: str
 
     @property
     def words(self) -> str:
@@ -52,19 +53,26 @@ class Told:
         return None if self.incident.ended_at is None else _moment(self.incident.ended_at)
 
     @property
-    def vps(self) -> str:
-        return self.run.vps.name if self.run and self.run.vps else ""
+    def lasted_s(self) -> float | None:
+        """What is said behind its words: of what put no more than itself off air, or nothing."""
+        if self.incident.what is What.DESTINATION:
+            return self.incident.longest_off_s
+        if self.incident.what in (What.SLATE, What.INPUT) and self.incident.ended_at is not None:
+            return self.incident.ended_at - self.incident.begun_at
+        return None
 
     @property
     def log(self) -> list[str]:
-        """The end of the run's log, for what ended the run."""
-        is_telling = self.run is not None and self.incident.what in (What.START, What.OUTAGE)
-        return self.run.log_tail[-LOG_LINES:] if self.run and is_telling else []
+        """The end of the run's log, for what ended the run: of what it survived, the log has been overtaken."""
+        if self.run is None or self.run.ended_at is None or self.incident.what not in (What.START, What.OUTAGE):
+            return []
+        within = self.begun_at <= self.run.ended_at and (self.ended_at is None or self.run.ended_at < self.ended_at)
+        return self.run.log_tail[-LOG_LINES:] if within else []
 
 
 def story_of(stream: Stream, since: datetime, now: datetime) -> tuple[Story, list[Output]]:
     """Three queries."""
-    changes = [_change(row) for row in _newest_first(stream.transitions.filter(at__gte=since))]
+    changes = [change_of(row) for row in _newest_first(stream.transitions.filter(at__gte=since))]
     begin = since.timestamp()
     before = stream.transitions.filter(at__lt=since).order_by("-at", "-id").first()
     if before is not None and before.new == Status.STREAMING:
@@ -75,15 +83,15 @@ def story_of(stream: Stream, since: datetime, now: datetime) -> tuple[Story, lis
 
 
 def told_of(stream: Stream, story: Story, most: int) -> list[Told]:
-    """The newest, with their runs: one query."""
+    """The newest, with their runs: two queries."""
     return _with_runs([(one, stream) for one in story.incidents[:most]])
 
 
 def told_of_all(since: datetime, now: datetime, most: int, kinds: Collection[What]) -> list[Told]:
-    """Every stream's of these kinds, newest first: five queries."""
+    """Every stream's of these kinds, newest first: six queries."""
     changes: dict[int, list[Change]] = defaultdict(list)
     for row in _newest_first(Transition.objects.filter(at__gte=since)):
-        changes[row.stream_id].append(_change(row))
+        changes[row.stream_id].append(change_of(row))
     happened: dict[int, list[Happened]] = defaultdict(list)
     for line in _newest_first(RunEvent.objects.filter(at__gte=since, kind__in=_TELLING)):
         happened[line.stream_id].append(_happened(line))
@@ -103,7 +111,25 @@ def told_of_all(since: datetime, now: datetime, most: int, kinds: Collection[Wha
 
 def _with_runs(pairs: Sequence[tuple[Incident, Stream]]) -> list[Told]:
     runs = {str(run.pk): run for run in Run.objects.select_related("vps").filter(pk__in=_run_ids(pairs))}
-    return [Told(one, stream, runs.get(one.run_id)) for one, stream in pairs]
+    places = _places(runs.values())
+    return [Told(one, stream, run := runs.get(one.run_id), _where(one, run, places)) for one, stream in pairs]
+
+
+def _places(runs: Iterable[Run]) -> dict[str, list[tuple[float, str]]]:
+    """By run: on which VPS it was when its stream changed, oldest first."""
+    rows = Transition.objects.filter(run__in=runs, vps__isnull=False).order_by("at", "id")
+    found: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    for run_id, at, name in rows.values_list("run_id", "at", "vps__name"):
+        found[str(run_id)].append((at.timestamp(), name))
+    return found
+
+
+def _where(one: Incident, run: Run | None, places: Mapping[str, list[tuple[float, str]]]) -> str:
+    """Not where the run is now: it may have been moved, for this very incident."""
+    known = places.get(one.run_id)
+    if known:
+        return next((name for at, name in reversed(known) if at <= one.begun_at), known[0][1])
+    return run.vps.name if run and run.vps else ""
 
 
 def _run_ids(pairs: Iterable[tuple[Incident, Stream]]) -> set[str]:
@@ -114,8 +140,9 @@ def _newest_first(rows: QuerySet[Row]) -> list[Row]:
     return list(rows.order_by("-at", "-id")[:MOST_ROWS])
 
 
-def _change(row: Transition) -> Change:
-    return Change(row.at.timestamp(), row.event, row.old, row.new, row.message, str(row.run_id or ""))
+def change_of(row: Transition) -> Change:
+    heard_at = row.heard_at.timestamp() if row.heard_at else None
+    return Change(row.at.timestamp(), row.event, row.old, row.new, row.message, str(row.run_id or ""), heard_at)
 
 
 def _happened(row: RunEvent) -> Happened:

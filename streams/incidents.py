@@ -6,7 +6,9 @@ somebody pressed Stop, an operator ended it, or the playlist came to its end. A 
 wanted for `GIVEN_UP_S` more: after a day nobody waits for it. Preparing is not wanted time.
 
 **Off air** a destination is while the stream is wanted and not on air, while the player is gone, and while the
-destination itself does not take the stream. Uptime follows from the two (`streams.uptime`).
+destination itself does not take the stream. Where a server fell silent, that is from when it was last heard of, unless
+it comes back and tells that it had been live all along (`streams.interrupting.was_on_air`). Uptime follows from the
+two (`streams.uptime`).
 """
 
 from __future__ import annotations
@@ -116,7 +118,8 @@ class _Whole:
             self._open = replace(self._open, times=self._open.times + 1, cause=change.message or self._open.cause)
             return
         what = What.OUTAGE if was_wanted else What.START
-        self._open = Incident(what=what, begun_at=change.at, ended_at=None, run_id=change.run_id, cause=change.message)
+        begun_at = max(self._since, change.heard_at or change.at)
+        self._open = Incident(what=what, begun_at=begun_at, ended_at=None, run_id=change.run_id, cause=change.message)
 
     def _close(self, at: float) -> None:
         if self._open is not None:

@@ -7,7 +7,8 @@ each heartbeat, and nothing it says is believed.
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -16,11 +17,12 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from agent.protocol import RunReport
 from kit.conflicts import again_on_conflict
 from streams import lifecycle, restart, resume
 from streams.errors import WrongState
 from streams.lifecycle import Event
-from streams.models import EndReason, PlaylistItem, Run, Status
+from streams.models import EndReason, PlaylistItem, Run, Status, Transition
 from streams.restart import Cause, GiveUp, Past
 
 log = structlog.get_logger(__name__)
@@ -36,9 +38,11 @@ END_REASONS: Final = {
 
 @again_on_conflict
 @transaction.atomic
-def interrupt(run: Run, cause: Cause, message: str, now: datetime, *, reason: str = "") -> bool:
+def interrupt(
+    run: Run, cause: Cause, message: str, now: datetime, *, reason: str = "", heard_at: datetime | None = None
+) -> bool:
     """`run` as it was found: False, and nothing was done, when it is not so any more. `reason` (an `EndReason`) is how
-    it ends if it is given up."""
+    it ends if it is given up; `heard_at`: when it was last heard of, where silence is all that is known."""
     lifecycle.lock(run.stream_id)
     fresh = Run.objects.select_related("stream").filter(pk=run.pk).first()
     if (
@@ -51,10 +55,14 @@ def interrupt(run: Run, cause: Cause, message: str, now: datetime, *, reason: st
     verdict = restart.after(cause, _past(fresh, now), random.random())  # noqa: S311  (jitter)
     log.warning("stream.interrupted", stream=run.stream_id, run=str(run.pk), cause=cause, verdict=repr(verdict))
     if isinstance(verdict, GiveUp):
-        _give_up(fresh, verdict, message, reason or END_REASONS.get(cause, EndReason.FAILED), now)
+        why = reason or END_REASONS.get(cause, EndReason.FAILED)
+        words = _given_up(verdict, message)
+        lifecycle.fire(
+            run.stream_id, Event.FAILED, run_id=run.pk, message=words, reason=why, heard_at=heard_at, now=now
+        )
     else:
+        lifecycle.fire(run.stream_id, Event.INTERRUPTED, run_id=run.pk, message=message, heard_at=heard_at, now=now)
         Run.objects.filter(pk=run.pk).update(**_columns(fresh, message, verdict, now))
-        lifecycle.fire(run.stream_id, Event.INTERRUPTED, run_id=run.pk, message=message, now=now)
     return True
 
 
@@ -81,12 +89,11 @@ def _columns(run: Run, message: str, again: restart.Again, now: datetime) -> dic
     }
 
 
-def _give_up(run: Run, verdict: GiveUp, message: str, reason: str, now: datetime) -> None:
-    words = message
-    if verdict.tries:
-        tries = ngettext("given up after one try", "given up after %(n)d tries", verdict.tries) % {"n": verdict.tries}
-        words = _("%(why)s (%(tries)s)") % {"why": message, "tries": tries}
-    lifecycle.fire(run.stream_id, Event.FAILED, run_id=run.pk, message=words, reason=reason, now=now)
+def _given_up(verdict: GiveUp, message: str) -> str:
+    if not verdict.tries:
+        return message
+    tries = ngettext("given up after one try", "given up after %(n)d tries", verdict.tries) % {"n": verdict.tries}
+    return _("%(why)s (%(tries)s)") % {"why": message, "tries": tries}
 
 
 def going_on(run: Run, elapsed_s: float = 0.0) -> dict[str, Any]:
@@ -117,6 +124,17 @@ def lost(silent_since: datetime) -> list[Run]:
         vps__last_heartbeat_at__lt=silent_since, stream__run=F("pk"), stream__status__in=INTERRUPTIBLE
     )
     return list(rows.select_related("stream", "vps").order_by("vps__last_heartbeat_at", "pk")[:AT_ONCE])
+
+
+def was_on_air(run_id: uuid.UUID, vps_id: int, report: RunReport, skew: timedelta) -> None:
+    """A server that was silent, heard of again: where it had been live at every destination since before, the silence
+    was ours alone and nothing was off air. `skew`: how far our clock is ahead of the agent's."""
+    states = [each for each in report.destinations if each.state != "disabled"]
+    if not states or any(each.state != "live" for each in states):
+        return
+    live_since = datetime.fromtimestamp(max(each.since for each in states), UTC) + skew
+    silent = Transition.objects.filter(run_id=run_id, vps=vps_id, heard_at__gte=live_since)
+    silent.update(heard_at=None)
 
 
 def lost_words(run: Run, seconds: float) -> str:

@@ -127,12 +127,14 @@ def fire(
     actor: User | None = None,
     message: str = "",
     reason: str = "",
+    heard_at: datetime | None = None,
     now: datetime | None = None,
 ) -> Transition:
     """Does one transition, or raises `WrongState` and has changed nothing.
 
     START makes `run_id` (an existing row) the current run; every other event holds only while it is, and with `epoch`
     only while the run is under that one. `reason` (an `EndReason`) overrides the table's where the run ends by it.
+    `heard_at`: where it is known by silence alone, since when.
     Browsers are told after the commit.
     """
     with transaction.atomic():
@@ -142,7 +144,7 @@ def fire(
         _write(change)
         if change.new.is_resting:
             _end_run(change)
-        transition = _remember(change, actor)
+        transition = _remember(change, actor, heard_at)
         progress.poke(change.stream_id, change.owner_id)
     log.info("stream.transition", stream=stream_id, run=str(run_id), event_name=event, new=change.new)
     return transition
@@ -197,7 +199,7 @@ def _end_run(change: _Change) -> None:
     Run.objects.filter(pk=change.run_id, slot_released_at__isnull=True).update(slot_released_at=change.at)
 
 
-def _remember(change: _Change, actor: User | None) -> Transition:
+def _remember(change: _Change, actor: User | None, heard_at: datetime | None) -> Transition:
     return Transition.objects.create(
         stream_id=change.stream_id,
         run_id=change.run_id,
@@ -207,6 +209,8 @@ def _remember(change: _Change, actor: User | None) -> Transition:
         actor=actor,
         message=change.message,
         at=change.at,
+        vps_id=Run.objects.filter(pk=change.run_id).values_list("vps_id", flat=True).first(),
+        heard_at=heard_at,
     )
 
 

@@ -403,6 +403,10 @@ class Transition(models.Model):
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     message = models.CharField(max_length=500, blank=True)
     at = models.DateTimeField(default=timezone.now, db_index=True)
+    vps = models.ForeignKey("fleet.Vps", null=True, on_delete=models.SET_NULL, related_name="+")
+    """Where its run was: a run moves, what happened stays there."""
+    heard_at = models.DateTimeField(null=True)
+    """It ended in silence: when the run was last heard of. What was on air since then nobody can say."""
 
     class Meta:
         verbose_name = _("transition")

@@ -9,7 +9,7 @@ from typing import Final
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from accounts.models import User
+from accounts.locks import lock_user
 from streams.lifecycle import Event
 from streams.models import Occurrence, OccurrenceState, Schedule, Stream
 from streams.schedule import Window
@@ -24,8 +24,8 @@ def hold(stream_id: int) -> Stream | None:
     row = Stream.objects.filter(pk=stream_id).first()
     if row is None:
         return None
-    User.objects.select_for_update().get(pk=row.owner_id)
-    return Stream.objects.select_for_update().filter(pk=stream_id).first()
+    lock_user(row.owner_id)
+    return Stream.objects.select_for_update(no_key=True).filter(pk=stream_id).first()
 
 
 def open_one(stream: Stream) -> Occurrence | None:

@@ -15,9 +15,10 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from streams import charting, happenings, pictures, rules, timeline
+from streams import charting, happenings, pictures, rules, timeline, upcoming
 from streams.models import Destination, Run, Stream
 from streams.snapshot import Snapshot, load, snapshots_for
+from streams.upcoming import Upcoming
 
 RUNS_SHOWN: Final = 10
 LOG_LINES: Final = 200
@@ -44,6 +45,7 @@ def show_context(stream: Stream, now: datetime) -> dict[str, Any]:
     return {
         "stream": stream,
         "snapshot": shown,
+        "upcoming": upcoming.of_one(stream, now),
         "playlist": _playlist(stream, shown),
         "runs": [run_row(run, now) for run in stream.runs.select_related("vps")[:RUNS_SHOWN]],
         "log": (stream.run.log_tail if stream.run else [])[-LOG_LINES:],
@@ -104,6 +106,12 @@ def rows(streams: Sequence[Stream], now: datetime) -> list[tuple[Stream, Snapsho
     return list(zip(streams, snapshots_for(streams, now), strict=True))
 
 
+def list_rows(streams: Sequence[Stream], now: datetime) -> list[tuple[Stream, Snapshot, Upcoming | None]]:
+    """With what each one's schedule means now."""
+    soon = upcoming.of(streams, now)
+    return [(stream, snapshot, soon.get(stream.pk)) for stream, snapshot in rows(streams, now)]
+
+
 def numbers_html(numbers: Mapping[str, int]) -> str:
     """How many streams there are of each state, each number to be swapped in by its id."""
     return render_to_string("streams/fragments/numbers.html", {"numbers": numbers.items()})
@@ -111,4 +119,4 @@ def numbers_html(numbers: Mapping[str, int]) -> str:
 
 def rows_html(streams: Sequence[Stream], now: datetime) -> str:
     """Rows of the list, each to be swapped in by its id."""
-    return render_to_string("streams/fragments/rows.html", {"rows": rows(streams, now), "oob": True})
+    return render_to_string("streams/fragments/rows.html", {"rows": list_rows(streams, now), "oob": True})

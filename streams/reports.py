@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from agent.protocol import RunReport, as_dict
 from kit import bulk
 from kit.conflicts import again_on_conflict
-from streams import airing, happenings, visible
+from streams import airing, happenings, sent, visible
 from streams.happenings import Happening, Memory
 from streams.models import PlaylistItem, Run, RunEvent, StreamDestination
 
@@ -87,13 +87,14 @@ def _locked(run_ids: Iterable[uuid.UUID]) -> list[_Row]:
     return [_Row(*row) for row in rows]
 
 
+@again_on_conflict
 @transaction.atomic
 def steered(run: Run, order: str, on_air: PlaylistItem | None, item_id: int | None) -> None:
     """What an agent answered to an order is its newest word, moments before its report: pages show it at once.
 
     `on_air`: the item that is on air now, None for the slate; `item_id`: what the order was about.
     """
-    locked = Run.objects.select_for_update().get(pk=run.pk)
+    locked = Run.objects.select_for_update(no_key=True).get(pk=run.pk)
     now = timezone.now()
     report = dict(locked.report or {})
     report["position_s"] = airing.position_s(report, since_s(locked.reported_at, now))
@@ -123,7 +124,7 @@ def since_s(reported_at: datetime | None, now: datetime) -> float:
 def _tell(row: _Row, word: Word, now: datetime) -> tuple[list[Happening], Memory]:
     skew = now.timestamp() - word.said_at
     told, left = happenings.tell(row.memory, word.report, now.timestamp(), skew, NamesOf(row.stream_id))
-    return told, left | {"said_at": word.said_at}
+    return told, left | {"said_at": word.said_at, "sent": sent.count(row.memory.get("sent"), word.report)}
 
 
 def _event(row: _Row, told: Happening, now: datetime) -> RunEvent:

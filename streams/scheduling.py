@@ -29,6 +29,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from fleet import selection
 from fleet.candidates import candidates
+from kit.conflicts import again_on_conflict
 from streams import actions, occurrences, progress, schedule, schedule_spec
 from streams.errors import Refused, WrongState
 from streams.models import EndReason, Occurrence, OccurrenceState, Schedule, Status, Stream
@@ -62,6 +63,7 @@ def _safely(stream_id: int, now: datetime) -> int:
         return 0
 
 
+@again_on_conflict
 @transaction.atomic
 def attend(stream_id: int, now: datetime) -> int:
     """Does for one stream what is due: 1 when that was anything."""

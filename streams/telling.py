@@ -116,7 +116,7 @@ def _restarted(facts: Facts) -> Told:
     ) % {"n": n}
     if "off_s" in facts:
         words += " (" + _("%(time)s off air") % {"time": lasting(facts["off_s"])} + ")"
-    return Told(words, "warning")
+    return Told(_behind(words, facts.get("reason", "")), "warning")
 
 
 def _renewed(facts: Facts) -> Told:

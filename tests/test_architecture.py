@@ -190,6 +190,15 @@ def test_broad_excepts_are_on_the_list(name):
                 assert name in BROAD_EXCEPTS, f"{name}:{node.lineno} catches {caught}"
 
 
+@each_module
+def test_a_verb_that_is_a_transaction_is_done_once_more_when_the_database_calls_it_off(name):
+    for node in ast.walk(modules()[name]):
+        if isinstance(node, ast.FunctionDef):
+            worn = [ast.unparse(each) for each in node.decorator_list]
+            if "transaction.atomic" in worn:
+                assert "again_on_conflict" in worn, f"{name}: {node.name} is not tried again"
+
+
 def test_the_lists_of_exceptions_name_only_what_is_there():
     for listed in (SENDERS, BROAD_EXCEPTS, LONG_FILES):
         assert set(listed) <= set(modules())

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from agent import actions, events
+from agent import actions, events, report
 from agent.protocol import DestinationState, Ping, Pong, PushUrl, Renewal, StartStream, StopStream
 from agent.state import Playing
 from agent.tests.histories import History, config, item, key, playing, record, replace
@@ -344,6 +344,7 @@ def test_a_playout_that_dies_on_air_is_back_at_once_unless_it_just_was(
         history.begun()
         history.tell(events.PlayoutStatus("r1", playing()))
     assert history.state.runs[1].restarts == len(lives)
+    assert report.run_report(history.state.runs[1], {}).restart_reason == "it was killed"
 
 
 def test_a_playout_that_goes_on_dying_on_air_is_an_error_in_the_end(history: History) -> None:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from accounts import audit, quota
 from accounts.models import User
 from kit.actors import after_commit
+from kit.conflicts import again_on_conflict
 from media_library import access, incoming, names
 from media_library.errors import InUse
 from media_library.models import Deletion, FileStatus, Upload, VideoFile
@@ -26,6 +27,7 @@ from media_library.storage.errors import StorageError
 _AT_ONCE: Final = 500
 
 
+@again_on_conflict
 def delete(file: VideoFile, actor: User | None, request: HttpRequest | None = None) -> None:
     """Removes a file in any state and gives its bytes back. Raises InUse, naming the streams that play it."""
     with transaction.atomic():

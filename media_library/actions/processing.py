@@ -19,6 +19,7 @@ from django.utils.translation import gettext_noop
 from accounts import quota
 from accounts.models import VideoQuality
 from kit.actors import after_commit, send_after_commit
+from kit.conflicts import again_on_conflict
 from media_library import incoming, mp4, names, probing, thumbnails
 from media_library.actions.deletion import schedule_deletion
 from media_library.actions.queue import processing_actor
@@ -151,6 +152,7 @@ def _accept_stored(file: VideoFile, upload: Upload) -> None:
         raise Unfit(_(_LOST))
 
 
+@again_on_conflict
 def _accept(file: VideoFile, upload: Upload) -> None:
     with transaction.atomic():
         if fire(file.pk, Event.ACCEPTED, processed_at=timezone.now()):
@@ -160,6 +162,7 @@ def _accept(file: VideoFile, upload: Upload) -> None:
         _clear_incoming(upload)
 
 
+@again_on_conflict
 def _was_deleted(file: VideoFile) -> bool:
     """Whether its owner deleted it meanwhile; then nothing of it that we stored stays behind."""
     with transaction.atomic():
@@ -170,6 +173,7 @@ def _was_deleted(file: VideoFile) -> bool:
     return is_gone
 
 
+@again_on_conflict
 def _fail(file: VideoFile, reason: str) -> None:
     with transaction.atomic():
         if fire(file.pk, Event.REFUSED, failure_reason=reason[:500], processed_at=timezone.now(), thumbnail=""):

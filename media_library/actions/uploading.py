@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from accounts import audit, quota
 from accounts.models import User
 from kit.actors import after_commit, send_after_commit
+from kit.conflicts import again_on_conflict
 from kit.templatetags.kit import filesize
 from media_library import incoming, names
 from media_library.actions.queue import processing_actor
@@ -33,6 +34,7 @@ from media_library.storage import default_disk
 MAX_OPEN_UPLOADS: Final = 100
 
 
+@again_on_conflict
 def create_upload(
     owner: User,
     name: str,
@@ -111,6 +113,7 @@ def _check_chunk(upload: Upload, offset: int, length: int) -> None:
         raise TooLarge(_("These are more bytes than the upload was said to have."))
 
 
+@again_on_conflict
 def _hand_over(upload: Upload) -> None:
     """Robust: every byte is here, so a queue that is away must not fail the upload; `requeue_stuck` asks again."""
     with transaction.atomic():
@@ -134,6 +137,7 @@ def offset_of(upload: Upload) -> int:
     return have
 
 
+@again_on_conflict
 def cancel_upload(upload: Upload, actor: User, request: HttpRequest | None = None) -> None:
     """Gives the reserved bytes back and forgets the file. Raises WrongState once every byte arrived."""
     with transaction.atomic():
@@ -159,6 +163,7 @@ def expire_uploads(now: datetime) -> int:
     return expired
 
 
+@again_on_conflict
 def _give_up(upload: Upload) -> bool:
     if incoming.received(upload.pk) == upload.length:
         _hand_over(upload)

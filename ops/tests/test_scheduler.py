@@ -43,6 +43,22 @@ def test_every_job_of_the_table_exists_and_has_one_rhythm(each):
     assert (each.every is None) != (each.daily_at is None)
 
 
+def count():
+    return 3
+
+
+def test_a_number_is_noted_with_what_it_counts(db):
+    counted = job(call=f"{__name__}.count", counts="reports made")
+    scheduler.register([counted], NOW - timedelta(minutes=10))
+    scheduler.run_if_due(counted, NOW)
+    assert Job.objects.get().last_result == "3 reports made"
+
+
+def test_every_job_that_returns_a_number_says_of_what():
+    silent = [each.name for each in JOBS if not each.counts]
+    assert silent == ["check VPSes", "check unhealthy VPSes again", "check Redis"], "these return a sentence"
+
+
 @pytest.fixture
 def _a_listener():
     """Redis is not well while nobody listens to the agents."""

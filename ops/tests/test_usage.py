@@ -13,7 +13,7 @@ from accounts.models import UsageReport, User
 from lab.races import at_once
 from ops import usage
 from ops.usage import Mark, RunFacts
-from streams.models import EndReason, Run
+from streams.models import EndReason, Run, Transition
 from streams.tests import build
 
 SUNDAY = datetime(2026, 3, 8, tzinfo=UTC)
@@ -36,7 +36,16 @@ def run(stream, since, on_air=None, until=None, reason="", sent=0, reported=None
         report={"destinations": destinations}, reported_at=reported or until,
     )  # fmt: skip
     Run.objects.filter(pk=row.pk).update(requested_at=since)
+    _transitions(row, since, on_air, until, reason)
     return row
+
+
+def _transitions(row, since, on_air, until, reason):
+    steps = [(since, "start", "INACTIVE", "STARTING"), (on_air, "live", "STARTING", "STREAMING")]
+    before, after = "STREAMING" if on_air else "STARTING", "ERROR" if reason in usage.FAILURES else "INACTIVE"
+    for at, event, old, new in [*steps, (until, "ended", before, after)]:
+        if at is not None:
+            Transition.objects.create(stream=row.stream, run=row, at=at, event=event, old=old, new=new)
 
 
 def report(user, end=SUNDAY) -> UsageReport:
@@ -56,18 +65,44 @@ def test_hours_runs_failures_and_uptime_of_each_stream(stream, alice):
     start = SUNDAY - 3 * DAY
     run(stream, start, start + HOUR, start + 10 * HOUR, EndReason.STOPPED, sent=900)
     run(stream, start + DAY, start + DAY, start + DAY + HOUR, EndReason.FAILED, sent=100)
-    run(stream, start + 2 * DAY, None, start + 2 * DAY + HOUR, EndReason.NO_VPS)
+    run(stream, start + DAY + 2 * HOUR, None, start + DAY + 3 * HOUR, EndReason.NO_VPS)
+    run(stream, start + DAY + 4 * HOUR, start + DAY + 4 * HOUR, start + DAY + 5 * HOUR, EndReason.STOPPED)
     other = build.stream(alice, "Night train")
     run(other, start, start, start + 2 * HOUR, EndReason.FINISHED, sent=50)
     User.objects.filter(pk=alice.pk).update(storage_used=12345)
     assert usage.generate(NOW) == 1
     row = report(alice)
-    assert (row.streamed_s, row.wanted_s) == (12 * 3600, 14 * 3600)
-    assert (row.runs, row.failures, row.bytes_sent, row.bytes_stored) == (4, 2, 1050, 12345)
-    assert row.uptime == 85.71
+    assert (row.streamed_s, row.wanted_s) == (13 * 3600, 16 * 3600)
+    assert (row.runs, row.failures, row.bytes_sent, row.bytes_stored) == (5, 2, 1050, 12345)
+    assert row.uptime == 81.25
     harbour, night = row.streams
-    assert (harbour["title"], harbour["runs"], harbour["failures"], harbour["bytes_sent"]) == ("Harbour TV", 3, 2, 1000)
+    assert (harbour["title"], harbour["runs"], harbour["failures"], harbour["bytes_sent"]) == ("Harbour TV", 4, 2, 1000)
     assert (night["title"], night["streamed_s"], night["failures"]) == ("Night train", 2 * 3600, 0)
+
+
+def test_a_server_that_was_lost_is_no_time_on_air(stream, alice):
+    """Its run goes on elsewhere; the report says what the incidents say."""
+    row = run(stream, SUNDAY - 2 * HOUR, SUNDAY - 2 * HOUR, None)
+    away = {"stream": stream, "run": row, "event": "interrupted", "old": "STREAMING", "new": "STARTING"}
+    Transition.objects.create(at=SUNDAY - HOUR, heard_at=SUNDAY - HOUR - timedelta(minutes=2), **away)
+    back = away | {"event": "live", "old": "STARTING", "new": "STREAMING"}
+    Transition.objects.create(at=SUNDAY - HOUR + timedelta(minutes=1), **back)
+    usage.generate(NOW)
+    assert (report(alice).wanted_s, report(alice).streamed_s) == (7200, 7200 - 180)
+
+
+def test_what_failed_and_was_left_is_wanted_for_a_day(stream, alice):
+    run(stream, SUNDAY - 3 * DAY, SUNDAY - 3 * DAY, SUNDAY - 2 * DAY, EndReason.FAILED)
+    usage.generate(NOW)
+    assert (report(alice).wanted_s, report(alice).streamed_s, report(alice).uptime) == (2 * 86400, 86400, 50.0)
+
+
+def test_bytes_of_playouts_that_are_gone_count(stream, alice):
+    row = run(stream, SUNDAY - DAY, SUNDAY - DAY, SUNDAY - HOUR, EndReason.STOPPED, sent=100)
+    memory = {"sent": {"earlier": 900, "last": {"1": 50, "2": 50}}}
+    Run.objects.update(report=row.report | {"memory": memory})
+    usage.generate(NOW)
+    assert report(alice).bytes_sent == 1000
 
 
 def test_only_what_lies_in_the_week_counts(stream, alice):
@@ -142,7 +177,7 @@ def test_queries_do_not_grow_with_users_and_runs(db, django_assert_max_num_queri
         for day in range(1, 6):
             run(stream, SUNDAY - day * DAY, SUNDAY - day * DAY, SUNDAY - day * DAY + HOUR, EndReason.STOPPED, sent=9)
     User.objects.update(date_joined=SUNDAY - DAY)
-    with django_assert_max_num_queries(4 * usage.BACK + 2):
+    with django_assert_max_num_queries(5 * usage.BACK + 2):
         assert usage.generate(NOW) == 8
 
 
@@ -169,7 +204,7 @@ HOURS = some.integers(0, 24 * 40)
 def facts(on_air, length, sent) -> RunFacts:
     begin = SUNDAY - 40 * DAY + on_air * HOUR
     end = begin + length * HOUR
-    return RunFacts(uuid.UUID(int=1), 1, 1, "x", begin, begin, None, "", end, [{"bytes_sent": sent}])
+    return RunFacts(uuid.UUID(int=1), 1, 1, "x", begin, begin, None, "", end, sent)
 
 
 @given(HOURS, HOURS, some.integers(0, 10**13), some.lists(HOURS, min_size=1, max_size=5))

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
+from kit.conflicts import again_on_conflict
 from streams import commanding, progress, rules
 from streams.actions import editing
 from streams.actions.running import lock_owner
@@ -21,6 +22,7 @@ from streams.spec import videos
 WAYS = {"up": -1, "down": 1}
 
 
+@again_on_conflict
 @transaction.atomic
 def move_item(stream: Stream, item_id: int, actor: User | None, *, way: str = "", to: int | None = None) -> None:
     """One place `up` or `down`, or `to` a place counted from 0; beyond the ends is at the end."""
@@ -36,6 +38,7 @@ def move_item(stream: Stream, item_id: int, actor: User | None, *, way: str = ""
     _changed(current, actor, "move", item=item_id, place=moved.position)
 
 
+@again_on_conflict
 @transaction.atomic
 def remove_item(stream: Stream, item_id: int, actor: User | None) -> None:
     """Also what is playing: the next one follows."""
@@ -49,6 +52,7 @@ def remove_item(stream: Stream, item_id: int, actor: User | None) -> None:
     _changed(current, actor, "remove", item=item_id)
 
 
+@again_on_conflict
 @transaction.atomic
 def replace_playlist(stream: Stream, file_ids: Sequence[int], actor: User | None) -> None:
     """Another list; items that stand in both keep their place in what agents report."""
@@ -57,6 +61,7 @@ def replace_playlist(stream: Stream, file_ids: Sequence[int], actor: User | None
     editing.edit(current, replace(editing.spec_of(current), items=videos(file_ids)), actor)
 
 
+@again_on_conflict
 @transaction.atomic
 def set_playing(stream: Stream, actor: User | None, *, loop: bool | None = None, order: str | None = None) -> None:
     """Whether the list starts over, and in which order it plays; None leaves it."""
@@ -71,6 +76,7 @@ def set_playing(stream: Stream, actor: User | None, *, loop: bool | None = None,
         _changed(current, actor, "change", **wanted)
 
 
+@again_on_conflict
 @transaction.atomic
 def add_output(stream: Stream, destination_id: int, actor: User | None, *, enabled: bool = True) -> StreamDestination:
     """One more of the owner's destinations; one that is there already is left as it is."""
@@ -90,6 +96,7 @@ def add_output(stream: Stream, destination_id: int, actor: User | None, *, enabl
     return added
 
 
+@again_on_conflict
 @transaction.atomic
 def remove_output(stream: Stream, output_id: int, actor: User | None) -> None:
     """Out of this stream; the destination itself stays saved."""

@@ -8,7 +8,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit
+from accounts.locks import lock_user
 from accounts.models import User
+from kit.conflicts import again_on_conflict
 from streams import commanding, progress, rules
 from streams.actions.running import lock_owner
 from streams.errors import InUse, NotReady
@@ -16,12 +18,13 @@ from streams.models import Destination, Stream, StreamDestination
 from streams.spec import DestinationSpec
 
 
+@again_on_conflict
 @transaction.atomic
 def save_destination(
     owner: User, spec: DestinationSpec, actor: User | None, destination: Destination | None = None
 ) -> Destination:
     """Creates a destination, or changes one; streams on air follow at once."""
-    owner = User.objects.select_for_update().get(pk=owner.pk)
+    owner = lock_user(owner.pk)
     # Read again under the lock: a key somebody else stored meanwhile must stay.
     row = Destination.objects.get(pk=destination.pk) if destination else Destination(owner=owner)
     clean = rules.check_destination(spec, kept_key=row.key() if destination else "")
@@ -38,10 +41,11 @@ def save_destination(
     return row
 
 
+@again_on_conflict
 @transaction.atomic
 def delete_destination(destination: Destination, actor: User | None) -> None:
     """Off the list, and out of every stream at rest. Refused while a stream on air pushes to it."""
-    User.objects.select_for_update().get(pk=destination.owner_id)
+    lock_user(destination.owner_id)
     busy = _on_air_with(destination)
     if busy:
         raise InUse(
@@ -53,6 +57,7 @@ def delete_destination(destination: Destination, actor: User | None) -> None:
     audit.record(actor, "delete", destination)
 
 
+@again_on_conflict
 @transaction.atomic
 def set_output_enabled(output: StreamDestination, enabled: bool, actor: User | None) -> None:
     """Switches one destination of a stream on or off; on air, the others notice nothing (DST-4)."""

@@ -78,6 +78,7 @@ def duplicate(stream: Stream, actor: User | None) -> Stream:
 @transaction.atomic
 def delete(stream: Stream, actor: User | None) -> None:
     """Refused while it is on air or on its way there or back."""
+    lock_owner(stream)
     current = Stream.objects.select_for_update().get(pk=stream.pk)
     if not current.state.is_resting:
         raise WrongState(_("«%(title)s» is on air. Stop it before you delete it.") % {"title": current.title})

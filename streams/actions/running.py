@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit
+from accounts.locks import lock_user
 from accounts.models import User
 from fleet.models import Vps
 from kit.actors import send_after_commit
@@ -107,7 +108,7 @@ def is_still_held(stream: Stream) -> bool:
 
 def lock_owner(stream: Stream) -> User:
     """The owner's row, locked until the commit: whatever counts a user's streams does so under it."""
-    return User.objects.select_for_update().get(pk=stream.owner_id)
+    return lock_user(stream.owner_id)
 
 
 def _why(message: str) -> dict[str, str]:

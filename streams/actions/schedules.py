@@ -11,12 +11,14 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
+from kit.conflicts import again_on_conflict
 from streams import occurrences, progress, schedule, schedule_spec
 from streams.errors import WrongState
 from streams.models import Schedule, Stream
 from streams.schedule_spec import ScheduleSpec
 
 
+@again_on_conflict
 @transaction.atomic
 def set_schedule(stream: Stream, spec: ScheduleSpec, actor: User | None, now: datetime | None = None) -> Schedule:
     """Windows that opened before are not missed: they were not there. One that is open now counts."""
@@ -28,6 +30,7 @@ def set_schedule(stream: Stream, spec: ScheduleSpec, actor: User | None, now: da
     return row if row is not None and clean == stored else _write(held, clean, actor, now)
 
 
+@again_on_conflict
 @transaction.atomic
 def switch_schedule(stream: Stream, is_on: bool, actor: User | None, now: datetime | None = None) -> Schedule:
     """Off: the rules are kept, and what is on air stays there. What was set before is not checked again."""
@@ -40,6 +43,7 @@ def switch_schedule(stream: Stream, is_on: bool, actor: User | None, now: dateti
     return _write(held, replace(schedule_spec.spec_of(row), is_on=is_on), actor, now or timezone.now())
 
 
+@again_on_conflict
 @transaction.atomic
 def clear_schedule(stream: Stream, actor: User | None, now: datetime | None = None) -> None:
     """Takes it away. What it put on air stays there; clearing what is not there is no mistake."""

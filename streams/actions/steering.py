@@ -16,6 +16,7 @@ from accounts import audit
 from accounts.models import User
 from agent.protocol import STEERINGS, SteerStream
 from fleet import answers, commands
+from kit.conflicts import again_on_conflict
 from kit.logs import mask
 from media_library.models import VideoFile
 from streams import commanding, progress, reports
@@ -89,6 +90,7 @@ def insert_next(stream: Stream, file_id: int, actor: User | None) -> Outcome:
         return Outcome(words % {"title": item.title, "why": refusal}, answered=False)
 
 
+@again_on_conflict
 @transaction.atomic
 def _insert(stream: Stream, file_id: int, actor: User | None) -> PlaylistItem:
     owner = lock_owner(stream)

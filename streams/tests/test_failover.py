@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from agent.protocol import StartStream, SteerStream, StopStream
+from agent.protocol import DestinationState, StartStream, SteerStream, StopStream
 from fleet.models import Vps
 from fleet.slots import held
 from streams import actions, commanding, starting, stopping
@@ -84,6 +84,27 @@ def test_an_agent_that_comes_back_with_the_old_epoch_is_told_to_stop_and_not_bel
         inbox.apply([build.status(run, word, "finished", epoch=1)], timezone.now())
     stream.refresh_from_db()
     assert stream.state is Status.STARTING
+
+
+@pytest.mark.parametrize(
+    ("states", "is_taken_back"),
+    [({"live": -100.0}, True), ({"live": -100.0, "disabled": -5.0}, True), ({"live": -5.0}, False),
+     ({"live": -100.0, "reconnecting": -30.0}, False), ({}, False)],
+)  # fmt: skip
+def test_silence_counts_as_off_air_until_the_server_says_that_it_was_not(stream, vps, now, states, is_taken_back):
+    run = build.running(stream, vps)
+    hear(vps, now - SILENT)
+    move_lost(now)
+    silent = stream.transitions.get(event="interrupted")
+    assert (silent.vps, silent.heard_at) == (vps, now - SILENT)
+    places = tuple(
+        DestinationState(id=number, state=state, since=now.timestamp() + ago)
+        for number, (state, ago) in enumerate(states.items())
+    )
+    back = build.heartbeat(vps, build.report(run, destinations=places), timestamp=now.timestamp())
+    Inbox().apply([back], now)
+    silent.refresh_from_db()
+    assert (silent.heard_at is None) is is_taken_back
 
 
 def test_what_was_said_of_the_old_epoch_does_not_end_the_new_one_on_the_same_server(stream, vps, ear):

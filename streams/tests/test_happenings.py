@@ -157,6 +157,10 @@ CASES = {
         ],
         ["YouTube: connected anew as planned (0.3 s off air)"],
     ),
+    "the player was killed and back between two reports": (
+        [(0, LIVE), (5, report(place("live", 4), restarts=1, restart_reason="it was killed"))],
+        ["The player ended by itself and was started again: it was killed"],
+    ),
     "a stop is not told as a loss": (
         [(0, LIVE), (5, report(place("connecting", 5), phase="stopping"))],
         [],

@@ -112,6 +112,18 @@ def test_a_restart_without_an_error_between_is_an_outage_too():
     assert (one.what, one.begun_at, one.ended_at, one.cause) == (What.OUTAGE, 100, 130, "Gone.")
 
 
+def test_a_server_that_fell_silent_was_off_air_since_it_was_heard_of():
+    silent = Change(100, "interrupted", "STREAMING", "STARTING", "Nothing was heard.", "r1", heard_at=79.0)
+    (one,) = tell(on_air(silent, change(103, LIVE)), [], BOTH, 1000).incidents
+    assert (one.begun_at, one.ended_at, one.off_s["Twitch"]) == (79, 103, 24.0)
+
+
+def test_silence_does_not_reach_back_before_it_was_on_air():
+    silent = Change(30, "interrupted", "STREAMING", "STARTING", "Nothing was heard.", "r1", heard_at=4.0)
+    (one,) = tell(on_air(silent, change(33, LIVE)), [], BOTH, 1000).incidents
+    assert one.begun_at == 10
+
+
 def test_a_start_that_failed_is_wanted_from_then_on():
     story = tell([change(0, START), change(30, BROKEN, "No VPS is free.")], [], BOTH, 90)
     (one,) = story.incidents

@@ -10,7 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from streams import interrupting
 from streams.models import Run, RunEvent, Status, Transition
+from streams.restart import Cause
 from streams.tests import build
 
 KIND = RunEvent.Kind
@@ -32,6 +34,7 @@ def bad_day(stream, vps=None):
     for ago, more in facts:
         RunEvent.objects.create(stream=stream, run=run, kind=KIND.DESTINATION, facts=away | more, at=build.ago(ago))
     moved(run, 1600, "timed_out", "STREAMING", "ERROR", "Nothing was heard of «fra-1».")
+    Run.objects.filter(pk=run.pk).update(ended_at=build.ago(1600))
     moved(run, 1000, "live", "STARTING", "STREAMING")
     stream.outputs.update(created_at=build.ago(10_000))
     return run
@@ -51,6 +54,34 @@ def test_the_page_tells_what_why_where_and_how_long(client_of, alice):
         assert words in page, words
     streams_page = client_of(alice).get(f"/streams/{stream.pk}/").content.decode()
     assert reverse("streams:incidents", args=[stream.pk]) in streams_page
+
+
+def test_where_it_happened_is_not_where_the_run_is_now(client_of, alice):
+    """The first server falls silent, the run goes on at the second, whose player then ends."""
+    stream = build.stream(alice)
+    first, second = build.vps("fra-1"), build.vps("fra-2")
+    run = build.running(stream, first)
+    interrupting.interrupt(run, Cause.LOST, "nothing was heard", timezone.now(), heard_at=run.on_air_at)
+    Run.objects.filter(pk=run.pk).update(vps=second)
+    interrupting.on_air(Run.objects.get(), timezone.now())
+    RunEvent.objects.create(stream=stream, run=run, kind=KIND.RESTARTED, facts={"times": 1}, at=timezone.now())
+    found = rows(client_of(alice).get(reverse("streams:incidents_csv", args=[stream.pk])))
+    assert [(row["what"], row["vps"]) for row in found[::2]] == [
+        ("The player ended and was started again", "fra-2"),
+        ("Off air as a whole", "fra-1"),
+    ]
+
+
+def test_how_long_the_slate_was_on_air_is_said_and_a_moment_is_one_time(client_of, alice):
+    stream = build.stream(alice)
+    run = bad_day(stream)
+    for ago, seconds in ((300, 125.0), (200, 0.0)):
+        facts = {"reason": "nothing to play", "seconds": seconds}
+        RunEvent.objects.create(stream=stream, run=run, kind=KIND.SLATE, facts=facts, at=build.ago(ago))
+    page = client_of(alice).get(reverse("streams:incidents", args=[stream.pk])).content.decode()
+    moment, longer = page.split("<strong>The slate was on air</strong>")[1:3]
+    assert " – <time" not in moment.split("</li>")[0]
+    assert "2 min 5 s" in longer.split("</li>")[0]
 
 
 def test_a_stream_without_history_has_none(client_of, alice):

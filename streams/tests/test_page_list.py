@@ -12,7 +12,7 @@ MOST_QUERIES = 12
 
 
 def titles(answer) -> list[str]:
-    return [stream.title for stream, _ in answer.context["rows"]]
+    return [stream.title for stream, *_ in answer.context["rows"]]
 
 
 def many(owner, number) -> list[Stream]:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import User
+from kit.conflicts import again_on_conflict
 from streams import access, actions, playlist
 from streams.errors import Refused
 from streams.forms import DestinationForm, LiveInputForm, StreamForm, items, show_refusal, stored, typed
@@ -169,6 +170,7 @@ class _NotAdded(Exception):
     """What was to be made on the way could not be: its form says why, and nothing else is kept."""
 
 
+@again_on_conflict
 def _write(request: Request, owner: User, stream: Stream | None, forms: Forms) -> Stream | None:
     """The stream created or changed, all or nothing; None with the errors in the forms."""
     try:

@@ -105,7 +105,7 @@ def _context(request: Request) -> dict[str, Any]:
     return {
         "form": form,
         "page": page,
-        "rows": pages.rows(list(page.object_list), timezone.now()),
+        "rows": pages.list_rows(list(page.object_list), timezone.now()),
         "total": numbers[""],
         "states": _states(form, numbers),
         "is_narrowed": any(form.cleaned_data.get(name) for name in ("q", "state")),
