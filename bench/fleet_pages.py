@@ -20,7 +20,7 @@ EVERY_S: Final = 12.0
 """Between two events of one page."""
 GIVEN_UP_S: Final = 15.0
 OPENED_AT_ONCE: Final = 4
-OPEN_LIMIT_S: Final = 60.0
+OPEN_LIMIT_S: Final = 240.0
 
 
 class Page(WebSocketClientProtocol):
