@@ -12,10 +12,10 @@ from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from agent.protocol import StartStream
-from fleet import commands
+from fleet import commands, slots
 from fleet.models import Vps
 from lab.races import at_once
-from streams import actions, interrupting, starting, stopping
+from streams import actions, interrupting, moving, starting, stopping
 from streams.converge import move_lost
 from streams.errors import Refused
 from streams.inbox import Inbox
@@ -52,6 +52,48 @@ def test_listeners_that_find_a_server_silent_at_once_move_each_run_once(owner):
     assert at_once(4, lambda: move_lost(now)) == [None] * 4
     assert set(Run.objects.values_list("epoch", "tries", "vps")) == {(2, 1, None)}
     assert Transition.objects.filter(event="interrupted").count() == len(runs)
+
+
+def test_who_moves_a_stream_at_once_moves_it_once_and_fills_nothing(owner):
+    old, small = build.vps("old"), build.vps("small", max_streams=1)
+    runs = [build.running(build.stream(owner, f"stream {n}", files=1, outputs=1), old) for n in range(2)]
+    both = iter(runs * 3)
+    turn = threading.Lock()
+
+    def move():
+        with turn:
+            run = next(both)
+        moving.move(run, "because", timezone.now())
+
+    outcomes = at_once(6, move)
+    assert [type(each) for each in outcomes if each is not None and not isinstance(each, Refused)] == []
+    assert outcomes.count(None) == 1
+    assert (slots.held(old.pk), slots.held(small.pk)) == (2, 1), "the one that moves counts on both"
+    assert sorted(Run.objects.values_list("epoch", flat=True)) == [1, 2]
+
+
+def test_a_move_and_a_stop_at_once_end_in_one_of_the_two(owner):
+    old, _other = build.vps("old"), build.vps("other")
+    stream = build.stream(owner, files=1, outputs=1)
+    run = build.running(stream, old)
+    verbs = iter([lambda: moving.move(run, "because", timezone.now()), lambda: actions.stop(stream, owner)])
+    turn = threading.Lock()
+
+    def do():
+        with turn:
+            verb = next(verbs)
+        verb()
+
+    at_once(2, do)
+    stream.refresh_from_db()
+    assert stream.state is Status.STOPPING
+    stopping.take_off_air(run.pk, build.no_sleep)
+    Inbox().apply(
+        [build.status(Run.objects.get(), "STOPPED", "stopped", epoch=Run.objects.get().epoch)], timezone.now()
+    )
+    stream.refresh_from_db()
+    assert stream.state is Status.INACTIVE
+    assert Run.objects.holding().count() == Run.objects.leaving().count() == 0
 
 
 def test_actors_that_place_a_moved_run_at_once_take_one_slot(owner):

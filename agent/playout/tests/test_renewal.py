@@ -199,6 +199,17 @@ def test_asked_for_it_is_connected_anew_at_once(server: NginxRtmp, tmp_path: Pat
     undisturbed(server, "key1", 2)
 
 
+def test_nginx_that_pushes_on_begins_a_new_broadcast_too(server: NginxRtmp, tmp_path: Path) -> None:
+    with NginxRtmp(application=f"push rtmp://127.0.0.1:{server.port}/live;") as between:
+        place = destination(1, between.url, via="nginx")
+        with RunningPlayout(tmp_path, items(*CLIPS), [place]) as playout:
+            playout.wait_for_state(1, "live", 5)
+            wait_until(lambda: playout.status()["items_played"] >= 1, "another second: recordings are named by it")
+            assert playout.order("renew", destination_id=1)["ok"] is True
+            wait_until(lambda: len(server.recordings_of("key1")) == 2, "a second one at the platform", 10)
+            wait_until(lambda: server.recordings_of("key1")[1].stat().st_size > 100_000, "with media in it", 10)
+
+
 def test_one_that_waits_for_its_next_try_is_tried_at_once(tmp_path: Path) -> None:
     """A key that is in use is asked for again after a minute."""
     with NginxRtmp() as server:
