@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -21,7 +22,7 @@ from accounts.models import User
 from kit.console import NoBulkDelete, ReadOnlyAdmin, pill
 from kit.templatetags.kit import ago, clock
 from streams import actions as verbs
-from streams import addresses, charting, happenings
+from streams import addresses, charting, pages
 from streams import schedule_admin as schedule_admin
 from streams.errors import Refused
 from streams.explain import choice_table, lines
@@ -254,8 +255,8 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description=_("off air, by destination"))
     def off_air(self, run: Run) -> str:
         names = charting.output_names(run)
-        seconds = happenings.off_air(run.report)
-        return ", ".join(f"{names.get(int(each), each)}: {lasting(s)}" for each, s in seconds.items()) or "–"
+        [row] = pages.run_rows([run], timezone.now())
+        return ", ".join(f"{names.get(int(each), each)}: {lasting(s)}" for each, s in row.off_air.items()) or "–"
 
     @admin.display(description=_("what happened"))
     def timeline(self, run: Run) -> SafeString:

@@ -72,10 +72,14 @@ def tell(memory: Memory, report: RunReport, now: float, skew: float, names: Name
     return story.told, story.left()
 
 
-def off_air(report: Mapping[str, Any] | None) -> dict[str, float]:
-    """Seconds off air so far by the destination's id, from a run's stored report."""
+def off_air(report: Mapping[str, Any] | None, outage_s: float = 0.0) -> dict[str, float]:
+    """Seconds off air so far by the destination's id, from a run's stored report. `outage_s`: for so long the run was
+    on air nowhere, of which its reports know nothing."""
     outputs = (report or {}).get("memory", {}).get("outputs", {})
-    return {output: _off_so_far(row) for output, row in outputs.items()}
+    return {
+        output: _off_so_far(row) + (outage_s if row.get("state") != "disabled" else 0.0)
+        for output, row in outputs.items()
+    }
 
 
 def _off_so_far(row: Mapping[str, Any]) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Final, TypeVar
+from uuid import UUID
 
 from django.db.models import QuerySet
 
@@ -80,6 +81,19 @@ def story_of(stream: Stream, since: datetime, now: datetime) -> tuple[Story, lis
     happened = [_happened(row) for row in _newest_first(stream.events.filter(at__gte=since, kind__in=_TELLING))]
     outputs = [_output(row) for row in stream.outputs.select_related("destination")]
     return incidents.tell(changes[::-1], happened[::-1], outputs, now.timestamp()), outputs
+
+
+def outages_of(runs: Iterable[Run], now: datetime) -> dict[UUID, float]:
+    """Seconds in which each run was wanted on air and was on no server: one query."""
+    changes: dict[UUID | None, list[Change]] = defaultdict(list)
+    ends = {run.pk: (run.ended_at or now).timestamp() for run in runs}
+    for row in Transition.objects.filter(run__in=ends).order_by("at", "id"):
+        changes[row.run_id].append(change_of(row))
+    stories = {pk: incidents.tell(changes[pk], [], [], ends[pk]) for pk in ends}
+    return {
+        pk: sum(max(0.0, min(one.ended_at or ends[pk], ends[pk]) - one.begun_at) for one in story.incidents)
+        for pk, story in stories.items()
+    }
 
 
 def told_of(stream: Stream, story: Story, most: int) -> list[Told]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from streams import charting, happenings, pictures, rules, timeline, upcoming
+from streams import charting, happenings, incident_log, pictures, rules, timeline, upcoming
 from streams.models import Destination, Run, Stream
 from streams.snapshot import Snapshot, load, snapshots_for
 from streams.upcoming import Upcoming
@@ -31,12 +31,20 @@ ITEMS_BEFORE: Final = 3
 class RunRow:
     run: Run
     duration: timedelta
-    off_air_s: float
-    """Of all destinations together."""
+    off_air: Mapping[str, float]
+    """Seconds by the destination's id."""
+
+    @property
+    def off_air_s(self) -> float:
+        """Of all destinations together."""
+        return sum(self.off_air.values())
 
 
-def run_row(run: Run, now: datetime) -> RunRow:
-    return RunRow(run, run.duration(now), sum(happenings.off_air(run.report).values()))
+def run_rows(runs: Iterable[Run], now: datetime) -> list[RunRow]:
+    runs = list(runs)
+    outages = incident_log.outages_of(runs, now)
+    off = ((run, happenings.off_air(run.report, outages.get(run.pk, 0.0))) for run in runs)
+    return [RunRow(run, run.duration(now), by_place) for run, by_place in off]
 
 
 def show_context(stream: Stream, now: datetime) -> dict[str, Any]:
@@ -47,7 +55,7 @@ def show_context(stream: Stream, now: datetime) -> dict[str, Any]:
         "snapshot": shown,
         "upcoming": upcoming.of_one(stream, now),
         "playlist": _playlist(stream, shown),
-        "runs": [run_row(run, now) for run in stream.runs.select_related("vps")[:RUNS_SHOWN]],
+        "runs": run_rows(stream.runs.select_related("vps")[:RUNS_SHOWN], now),
         "log": (stream.run.log_tail if stream.run else [])[-LOG_LINES:],
         "picture_at": pictures.taken_at(stream.run) if stream.run and not stream.state.is_resting else None,
         "demo_platform": settings.DEMO_PLATFORM_URL,
@@ -75,13 +83,13 @@ def _playlist(stream: Stream, shown: Snapshot) -> dict[str, Any]:
 
 def run_context(run: Run, now: datetime) -> dict[str, Any]:
     """Everything kept of one run. `run` comes with its stream."""
-    off_air = happenings.off_air(run.report)
+    [row] = run_rows([run], now)
     names = charting.output_names(run)
     reconnects = {str(row["id"]): row["reconnects"] for row in (run.report or {}).get("destinations", ())}
     return {
         "stream": run.stream,
         "run": run,
-        "row": run_row(run, now),
+        "row": row,
         "timeline": timeline.of_run(run),
         "destinations": [
             {
@@ -89,7 +97,7 @@ def run_context(run: Run, now: datetime) -> dict[str, Any]:
                 "off_air_s": seconds,
                 "reconnects": reconnects.get(output, 0),
             }
-            for output, seconds in off_air.items()
+            for output, seconds in row.off_air.items()
         ],
         "chart": charting.of_run(run),
         "charts_url": reverse("streams:samples", args=[run.stream_id]) + f"?run={run.pk}",

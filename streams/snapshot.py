@@ -236,7 +236,8 @@ def _progress(stream: Stream) -> ProgressView | None:
 
 
 def _uptime(stream: Stream, now: datetime) -> float | None:
+    """None also while it was interrupted and is not back yet."""
     run = stream.run
-    if stream.state.is_resting or run is None or run.on_air_at is None:
+    if stream.state.is_resting or stream.state is Status.STARTING or run is None or run.on_air_at is None:
         return None
     return run.duration(now).total_seconds()

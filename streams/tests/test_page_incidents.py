@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from streams import interrupting
-from streams.models import Run, RunEvent, Status, Transition
+from streams import interrupting, snapshot
+from streams.models import Run, RunEvent, Status, Stream, Transition
 from streams.restart import Cause
 from streams.tests import build
 
@@ -82,6 +82,30 @@ def test_how_long_the_slate_was_on_air_is_said_and_a_moment_is_one_time(client_o
     moment, longer = page.split("<strong>The slate was on air</strong>")[1:3]
     assert " – <time" not in moment.split("</li>")[0]
     assert "2 min 5 s" in longer.split("</li>")[0]
+
+
+def test_the_streams_page_counts_the_run_as_off_air_while_it_was_interrupted(client_of, alice):
+    """Each of two destinations for a minute; the third was switched off."""
+    stream = build.stream(alice, outputs=3)
+    run = Run.objects.create(stream=stream, vps=build.vps(), on_air_at=build.ago(1000))
+    places = {str(n): {"state": state, "at": 0, "off_s": 0.0} for n, state in enumerate(["live", "live", "disabled"])}
+    Run.objects.update(report={"memory": {"outputs": places}})
+    moved(run, 1000, "live", "STARTING", "STREAMING")
+    moved(run, 500, "interrupted", "STREAMING", "STARTING")
+    moved(run, 440, "live", "STARTING", "STREAMING")
+    Run.objects.update(ended_at=build.ago(100), end_reason="stopped")
+    page = client_of(alice).get(f"/streams/{stream.pk}/")
+    assert [round(row.off_air_s) for row in page.context["runs"]] == [120]
+    past = client_of(alice).get(reverse("streams:run", args=[stream.pk, run.pk]))
+    assert [round(row["off_air_s"]) for row in past.context["destinations"]] == [60, 60, 0]
+
+
+def test_while_it_is_interrupted_it_is_not_on_air_for_so_and_so_long(client_of, alice):
+    run = build.running(build.stream(alice), build.vps())
+    assert snapshot.load(run.stream, timezone.now()).uptime_s is not None
+    interrupting.interrupt(run, Cause.LOST, "nothing was heard", timezone.now())
+    fresh = Stream.objects.select_related("run").get()
+    assert snapshot.load(fresh, timezone.now()).uptime_s is None
 
 
 def test_a_stream_without_history_has_none(client_of, alice):

@@ -200,7 +200,7 @@ def test_the_page_costs_the_same_whatever_happened(alice, vps, client, django_as
         RunEvent(stream=stream, run=run, kind="steered", actor=alice, facts={"order": "next"}) for _ in range(rows)
     )
     client.force_login(alice)
-    with django_assert_max_num_queries(19):
+    with django_assert_max_num_queries(20):
         html = client.get(url("show", stream)).content.decode()
     assert section(html, "timeline").count("<li") <= 50
 
