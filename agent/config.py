@@ -34,6 +34,8 @@ class Config:
     max_streams: int | None = None
     ca_file: Path | None = None
     """Certificates trusted for RTMPS besides the system's."""
+    redis_ca_file: Path | None = None
+    """Certificates trusted for a Redis with TLS, instead of the system's."""
     reach_private: bool = False
     """Development only: loopback and private addresses are destinations and live inputs too."""
     nginx: str = "nginx"
@@ -65,6 +67,7 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         ffmpeg=_read(environ, "EZSTREAM_FFMPEG", str, "ffmpeg"),
         max_streams=_read(environ, "EZSTREAM_MAX_STREAMS", _positive, None),
         ca_file=_read(environ, "EZSTREAM_CA_FILE", _certificates, None),
+        redis_ca_file=_read(environ, "EZSTREAM_REDIS_CA_FILE", _certificates, None),
         reach_private=_read(environ, "EZSTREAM_ALLOW_PRIVATE_DESTINATIONS", _flag, False),
         nginx=_read(environ, "EZSTREAM_NGINX", str, "nginx"),
         nginx_conf=_read(environ, "EZSTREAM_NGINX_CONF", _directory, None),

@@ -76,6 +76,7 @@ class Core:
             self.post,
             self._heartbeat,
             on_bug=lambda: self.post(Shutdown()),
+            ca_file=config.redis_ca_file,
         )
 
     def post(self, event: Event) -> None:

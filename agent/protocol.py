@@ -61,6 +61,13 @@ def vps_channel(vps_id: int) -> str:
     return f"vps-status:{vps_id}"
 
 
+def client_name(vps_id: int, password: str) -> str:
+    """What an agent's connections to Redis are called: by the beginning of the password's digest the control plane sees
+    which of two passwords is in use, and may take the old one away. A random password is not to be guessed from it."""
+    mark = hashlib.sha256(password.encode()).hexdigest()[:8] if password else "none"
+    return f"ezstream-agent-{vps_id}-{mark}"
+
+
 def vps_of_channel(channel: str) -> int:
     """The VPS an up-message speaks for, by the channel it came on (the only sender that cannot be forged)."""
     _, _, suffix = channel.partition(":")

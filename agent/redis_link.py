@@ -14,7 +14,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from redis import asyncio as aioredis
 from redis.exceptions import RedisError
@@ -57,9 +59,12 @@ class RedisLink:
         on_command: Callable[[Command], None],
         make_heartbeat: Callable[[], Heartbeat],
         on_bug: Callable[[], None],
+        ca_file: Path | None = None,
     ) -> None:
-        """`on_bug` is called when it broke by anything but its connection: it will not work again."""
+        """`on_bug` is called when it broke by anything but its connection: it will not work again. `ca_file`: who
+        signed for a Redis with TLS; None: whoever the system trusts."""
         self._url = url
+        self._ca_file = ca_file
         self._vps_id = vps_id
         self._on_command = on_command
         self._make_heartbeat = make_heartbeat
@@ -115,12 +120,14 @@ class RedisLink:
         self._outbox.popleft()
 
     def _client(self) -> aioredis.Redis:
-        name = f"ezstream-agent-{self._vps_id}"
-        if self._url.startswith("unix:"):
-            return aioredis.Redis.from_url(self._url, client_name=name)
-        return aioredis.Redis.from_url(
-            self._url, client_name=name, socket_connect_timeout=ANSWER_SECONDS, socket_keepalive=True
-        )
+        # driver_info: a connection that says nothing of itself needs no right to (fleet/redis_acl.py).
+        name = protocol.client_name(self._vps_id, unquote(urlsplit(self._url).password or ""))
+        options: dict[str, Any] = {"client_name": name, "driver_info": None}
+        if not self._url.startswith("unix:"):
+            options |= {"socket_connect_timeout": ANSWER_SECONDS, "socket_keepalive": True}
+        if self._ca_file is not None and self._url.startswith("rediss:"):
+            options["ssl_ca_certs"] = str(self._ca_file)
+        return aioredis.Redis.from_url(self._url, **options)
 
     async def _for_ever(self, name: str, work: Callable[[aioredis.Redis], Any]) -> None:
         tries = 0

@@ -129,6 +129,12 @@ else:
 
 REDIS_URL = env.str("REDIS_URL")
 AGENT_REDIS_URL = env.str("AGENT_REDIS_URL", default=REDIS_URL)
+REDIS_URL_FOR_AGENTS = env.str("REDIS_URL_FOR_AGENTS", default=AGENT_REDIS_URL)
+"""Where agents reach the Redis of AGENT_REDIS_URL. Each signs in as a user of its own: one named here is left away."""
+REDIS_CA_FILE = env.str("REDIS_CA_FILE", default="")
+"""PEM: who signed the certificate agents see there (`manage.py redis_certificates`); empty: who the system trusts."""
+AGENTS_SHARE_REDIS_USER = env.bool("AGENTS_SHARE_REDIS_USER", default=False)
+"""For a Redis that keeps no users: agents then sign in as the control plane does, and can do all that it can."""
 REDIS_LIMITS: dict[str, Any] = {"socket_timeout": 3.0, "socket_connect_timeout": 2.0}
 """Seconds: a Redis that takes connections and does not answer holds no page up for longer, nor for ever."""
 CACHES = {

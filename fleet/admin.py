@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
 from accounts.models import User
+from fleet import redis_users
 from fleet.models import Vps, VpsStatus
 from kit.console import NoBulkDelete, pill, verdict
 from kit.templatetags.kit import ago
@@ -127,4 +128,6 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
 
     def delete_model(self, request: HttpRequest, obj: Vps) -> None:
         audit.record(cast(User, request.user), "delete", obj, request)
+        vps_id = obj.pk
         super().delete_model(request, obj)
+        redis_users.forget(vps_id)

@@ -120,3 +120,35 @@ class Vps(models.Model):
 
     def private_key(self) -> str:
         return unseal(self.sealed_private_key, self._context("private_key"), settings.FIELD_KEYS)
+
+
+class RedisUser(models.Model):
+    """What the agent of a VPS signs in to Redis with: user `vps-{id}`. The row is what is wanted; `fleet.redis_users`
+    makes Redis agree."""
+
+    vps = models.OneToOneField(Vps, models.CASCADE, primary_key=True, related_name="redis_user")
+    secret_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    sealed_password = models.TextField(editable=False)
+    sealed_next_password = models.TextField(blank=True, editable=False)
+    """While a password is being replaced: both are good until the agent uses this one."""
+    cut_off_at = models.DateTimeField(_("cut off"), null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("Redis user of a VPS")
+        verbose_name_plural = _("Redis users of VPSes")
+
+    def __str__(self) -> str:
+        return f"vps-{self.vps_id}"
+
+    @property
+    def _context(self) -> str:
+        return f"fleet_redisuser.password.{self.secret_id}"
+
+    def sealed(self, password: str) -> str:
+        """Both columns have one context: the next password becomes the password by being copied."""
+        return seal(password, self._context, settings.FIELD_KEYS)
+
+    def passwords(self) -> list[str]:
+        """All that are good, the one to be used last."""
+        kept = [self.sealed_password, self.sealed_next_password]
+        return [unseal(each, self._context, settings.FIELD_KEYS) for each in kept if each]

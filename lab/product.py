@@ -161,13 +161,14 @@ class Product:
         self._python(name, "-m", "dramatiq", "ezstream.worker", *options)
 
     def _start_agents(self) -> None:
-        for number, vps_id in enumerate(self.facts["vps_ids"], start=1):
-            self.start_agent(f"agent{number}", vps_id)
+        for number, each in enumerate(self.facts["agents"], start=1):
+            self.start_agent(f"agent{number}", each["vps_id"], each["redis_url"])
 
-    def start_agent(self, name: str, vps_id: int) -> Child:
+    def start_agent(self, name: str, vps_id: int, redis_url: str) -> Child:
+        """`redis_url` with the user of this VPS alone."""
         host = f"127.0.0.1:{self.plan.web_port}"
         env = {
-            "EZSTREAM_REDIS_URL": self.env["REDIS_URL"],
+            "EZSTREAM_REDIS_URL": redis_url,
             "EZSTREAM_VPS_ID": str(vps_id),
             "EZSTREAM_WORK_DIR": str(self.plan.home / name),
             "EZSTREAM_TRUSTED_HOSTS": host,
