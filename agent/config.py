@@ -35,7 +35,7 @@ class Config:
     ca_file: Path | None = None
     """Certificates trusted for RTMPS besides the system's."""
     redis_ca_file: Path | None = None
-    """Certificates trusted for a Redis with TLS, instead of the system's."""
+    """Certificates trusted for a Redis with TLS besides the system's."""
     reach_private: bool = False
     """Development only: loopback and private addresses are destinations and live inputs too."""
     nginx: str = "nginx"

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from redis import asyncio as aioredis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from agent import protocol
 from agent.protocol import (
@@ -49,6 +50,25 @@ def waits() -> Iterator[float]:
     while True:
         yield longest * random.uniform(0.5, 1.0)  # noqa: S311
         longest = min(LONGEST_WAIT, longest * 2)
+
+
+def why(error: BaseException) -> str:
+    """What somebody can do something about, in words; else what kind of error it is."""
+    found: BaseException | None = error
+    while found is not None:
+        match found:
+            case ssl.SSLCertVerificationError():
+                return f"its certificate is not good ({getattr(found, 'verify_message', '')})"
+            case ssl.SSLError():
+                return f"no TLS with it ({getattr(found, 'reason', None) or 'broken off'})"
+            case AuthenticationError():
+                return "it does not take our user and password"
+            case NoPermissionError():
+                return "our user may not do this"
+            case ConnectionRefusedError():
+                return "nobody listens there"
+        found = found.__cause__ or found.__context__
+    return type(error).__name__
 
 
 class RedisLink:
@@ -142,7 +162,7 @@ class RedisLink:
                     tries, pauses = 0, waits()
                 tries += 1
                 extra = {"error_type": type(error).__name__, "retry_count": tries, "will_retry": True}
-                log.warning("no connection to Redis for %s", name, extra=extra)
+                log.warning("no connection to Redis for %s: %s", name, why(error), extra=extra)
             finally:
                 await _close(client)
             await asyncio.sleep(next(pauses))

@@ -16,6 +16,7 @@ from agent.protocol import commands_channel
 from fleet import redis_users
 from fleet.models import Vps
 from kit.addresses import is_on_this_machine
+from ops import redis_tls
 from ops.queues import NAMESPACE, QUEUES
 
 TIMEOUT_S: Final = 5.0
@@ -85,6 +86,7 @@ def _of_one(client: redis.Redis, url: str, now: datetime, fix: bool) -> Iterator
         yield from _ears(client, now)
         yield from _agents_users(fix)
         yield from _open_door(client)
+        yield from (Finding(words) for words in redis_tls.warnings(now))
 
 
 def _server(info: dict[str, Any]) -> Iterator[Finding]:

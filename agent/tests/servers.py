@@ -25,9 +25,10 @@ HOME = Path(__file__).resolve().parent.parent.parent
 
 
 class RedisServer:
-    """An empty redis-server; `stop()` and `start()` make an outage on the same port."""
+    """An empty redis-server; `stop()` and `start()` make an outage on the same port. `options`: more of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        self._options = options
         self._port = free_port()
         self._directory = tempfile.TemporaryDirectory(prefix="redis-")
         self._process: subprocess.Popen[bytes] | None = None
@@ -39,7 +40,7 @@ class RedisServer:
         command += ["--port", str(self._port), "--dir", self._directory.name]
         command += ["--unixsocket", f"{self._directory.name}/redis.sock"]
         command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL)
         wait_open(self._port)
 
     def stop(self) -> None:
