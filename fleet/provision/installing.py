@@ -1,0 +1,150 @@
+"""Steps that put the agent there: its bundle, what it is told, its nginx, its service. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from django.utils.translation import gettext as _
+
+from fleet.provision import files, places
+from fleet.provision.remedies import PORT_TAKEN
+from fleet.provision.ssh import Result
+from fleet.provision.step import Command, Finding, Look, Step, Upload, always, fields, known
+
+_SERVICE: Final = """\
+for unit; do echo "$unit=$(systemctl is-active "$unit") $(systemctl is-enabled "$unit" 2>/dev/null)"; done; true
+"""
+_NGINX_UNIT: Final = f"""\
+[Unit]
+Description=nginx-rtmp beside the EZStream agent
+After=network.target
+
+[Service]
+Type=forking
+User={places.USER}
+Group={places.USER}
+UMask=0077
+RuntimeDirectory=ezstream-nginx
+LogsDirectory=ezstream-nginx
+PIDFile=/run/ezstream-nginx/nginx.pid
+ExecStart=/usr/sbin/nginx -e /var/log/ezstream-nginx/error.log -c {places.NGINX_CONF}
+ExecReload=/usr/sbin/nginx -e /var/log/ezstream-nginx/error.log -c {places.NGINX_CONF} -s reload
+Restart=always
+RestartSec=2
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+ReadWritePaths={places.NGINX_ETC}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What is put there. `link` leads to the bundle in use, `bundle` is its file."""
+
+    bundle: Upload
+    link: str
+    unit: Upload
+    environment: Upload = field(repr=False)
+    nginx_conf: bytes = b""
+    more: tuple[Upload, ...] = ()
+    """Certificates, and what else its environment names."""
+
+    @property
+    def stamp(self) -> Upload:
+        parts = (self.unit.content, self.environment.content, self.bundle.path.encode())
+        return files.stamp_of(f"{places.ETC}/agent.started", *parts, *(each.content for each in self.more))
+
+
+def bundle(agent: Agent) -> Step:
+    """The file first, then the link, in one rename: whoever starts meanwhile finds the old one or the new."""
+    folder = agent.bundle.path.rpartition("/")[0]
+    link = ("sh", "-c", 'ln -sfn "$1" "$2.new" && mv -fT "$2.new" "$2"', "link", agent.bundle.path, agent.link)
+    look = files.look([agent.bundle])
+    script = f'[ "$(readlink "$1")" = "$2" ] || exit 0; shift 2; {look.argv[2]}'
+    return Step(
+        name="bundle",
+        title=_("Put the agent there"),
+        look=Look(("sh", "-c", script, "look", agent.link, agent.bundle.path, agent.bundle.path), look.judge),
+        make=always(Command(("mkdir", "-p", folder)), agent.bundle, Command(link)),
+        limit_s=240,
+    )
+
+
+def configuration(agent: Agent) -> Step:
+    wanted = (agent.environment, *agent.more)
+    return Step(name="configuration", title=_("Tell it who it is"), look=files.look(wanted), make=always(*wanted))
+
+
+def nginx(agent: Agent) -> Step:
+    owner = f"{places.USER}:{places.USER}"
+    wanted = (
+        Upload(places.NGINX_CONF, agent.nginx_conf, 0o600, owner),
+        Upload(f"{places.UNITS}/{places.NGINX_UNIT}", _NGINX_UNIT.encode()),
+    )
+    stamp = files.stamp_of(f"{places.ETC}/nginx.started", *(each.content for each in wanted))
+    return Step(
+        name="nginx",
+        title=_("Start nginx-rtmp for the agent"),
+        look=_running(places.NGINX_UNIT, (*wanted, stamp)),
+        make=always(*wanted, *_restart(places.NGINX_UNIT), stamp),
+        failures=(PORT_TAKEN,),
+        remedy=_("`journalctl -u ezstream-nginx` on the server says more."),
+    )
+
+
+def service(agent: Agent) -> Step:
+    """Streams on air outlive the restart (AGT-7)."""
+    return Step(
+        name="service",
+        title=_("Start the agent"),
+        look=_running(places.AGENT_UNIT, (agent.unit, agent.stamp)),
+        make=always(agent.unit, *_restart(places.AGENT_UNIT), agent.stamp),
+        limit_s=90,
+        failures=(
+            known(
+                r"EZSTREAM_\w+ is not set|EZSTREAM_\w+: ",
+                _("The agent does not accept what it was told."),
+                _("This is a fault of the control plane's settings: compare them with deploy/env.example."),
+            ),
+        ),
+        remedy=_("`journalctl -u ezstream-agent` on the server says more."),
+    )
+
+
+def heartbeat() -> Step:
+    return Step(
+        name="heartbeat",
+        title=_("Wait for its first heartbeat"),
+        limit_s=60,
+        is_heartbeat=True,
+        remedy=_(
+            "The agent runs, but is not heard. Can the server reach Redis (AGENT_REDIS_PUBLIC_URL), and does the listener "
+            "run here? `journalctl -u ezstream-agent` on the server says more."
+        ),
+    )
+
+
+def _running(unit: str, wanted: tuple[Upload, ...]) -> Look:
+    there = files.look(wanted)
+    script = f'set -- "$@"; unit=$1; shift; ( set -- "$unit"; {_SERVICE.strip()} ); {there.argv[2]}'
+
+    def judge(seen: Result) -> Finding:
+        first, _line, rest = seen.out.partition("\n")
+        runs = fields(first).get(unit) == "active enabled"
+        return Finding(runs and there.judge(Result(seen.status, rest)).is_so)
+
+    return Look(("sh", "-c", script, "look", unit, *(each.path for each in wanted)), judge)
+
+
+def _restart(unit: str) -> tuple[Command, ...]:
+    return (
+        Command(("systemctl", "daemon-reload")),
+        Command(("systemctl", "enable", unit)),
+        Command(("systemctl", "restart", unit)),
+    )
