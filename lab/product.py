@@ -153,6 +153,7 @@ class Product:
         self._python("listener", "manage.py", "stream_listen")
         self._start_worker("worker", queue="default", threads=4)
         self._start_worker("media", queue="media", threads=2)
+        self._start_worker("fleet", queue="fleet", threads=4)
         self._python("scheduler", "manage.py", "run_scheduler")
 
     def _start_worker(self, name: str, queue: str, threads: int) -> None:

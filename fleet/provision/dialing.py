@@ -29,6 +29,8 @@ class Target:
     private_key: str = field(default="", repr=False)
     host_key: str = ""
     trust_first: bool = False
+    by_key_only: bool = False
+    """Sign in by the key or not at all; a password is for sudo then."""
 
     @property
     def address(self) -> str:

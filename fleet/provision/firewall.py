@@ -1,7 +1,7 @@
 """The step that closes every port but SSH (FLT-4). Pure.
 
-The rules are loaded in one transaction that lets SSH in, first of all those in hand. Then a new connection is tried; until
-it stood, a timer on the server is about to take the rules away again. Where ufw is at work, it is asked instead.
+The rules are loaded in one transaction that lets SSH in, also the connection in hand. Then a new one is tried; until it
+stood, a timer on the server is about to take the rules away again. Where ufw is at work, it is asked instead.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ _UNDO: Final = "ezstream-firewall-undo"
 _LOOK: Final = """\
 file=$1
 if command -v ufw >/dev/null && ufw status | grep -q '^Status: active'
-then echo ufw=active; echo "allowed=$(ufw status | grep -E '^[0-9]+(/tcp)? ' | grep ALLOW | cut -d ' ' -f 1 | tr '\\n' ' ')"
+then
+  allowed=$(ufw status | grep -E '^[0-9]+(/tcp)? ' | grep ALLOW | cut -d ' ' -f 1)
+  echo ufw=active; echo "allowed="$allowed
 fi
 mkdir -p /run/sshd 2>/dev/null
-echo "ssh=$(sshd -T 2>/dev/null | grep '^port ' | cut -d ' ' -f 2 | tr '\\n' ' ')"
-echo "web=$(ss -Hltnp 2>/dev/null | grep '"nginx"' | tr -s ' ' | cut -d ' ' -f 4 | grep -v '^127\\.' | sed 's/.*://' | sort -un | tr '\\n' ' ')"
+ssh=$(sshd -T 2>/dev/null | grep '^port ' | cut -d ' ' -f 2)
+web=$(ss -Hltnp 2>/dev/null | grep '"nginx"' | tr -s ' ' | cut -d ' ' -f 4 | grep -v '^127\\.' | sed 's/.*://')
+echo "ssh="$ssh; echo "web="$web
 echo "file=$(sha256sum <"$file" 2>/dev/null | cut -d ' ' -f 1)"
 nft list table inet ezstream >/dev/null 2>&1 && echo loaded=yes
 echo "starts=$(systemctl is-enabled $2 2>/dev/null)"
@@ -110,9 +113,7 @@ def step(ssh_port: int) -> Step:
         make=make,
         limit_s=120,
         failures=_FAILURES,
-        remedy=_(
-            "The rules were taken away again if no new connection came through. Look at its SSH port, then resume."
-        ),
+        remedy=_("Where no new connection came through, the rules are gone by now. Look at its SSH port, then resume."),
     )
 
 

@@ -94,6 +94,7 @@ def nginx(agent: Agent) -> Step:
         look=_running(places.NGINX_UNIT, (*wanted, stamp)),
         make=always(*wanted, *_restart(places.NGINX_UNIT), stamp),
         failures=(PORT_TAKEN,),
+        why=_journal(places.NGINX_UNIT),
         remedy=_("`journalctl -u ezstream-nginx` on the server says more."),
     )
 
@@ -106,6 +107,7 @@ def service(agent: Agent) -> Step:
         look=_running(places.AGENT_UNIT, (agent.unit, agent.stamp)),
         make=always(agent.unit, *_restart(places.AGENT_UNIT), agent.stamp),
         limit_s=90,
+        why=_journal(places.AGENT_UNIT),
         failures=(
             known(
                 r"EZSTREAM_\w+ is not set|EZSTREAM_\w+: ",
@@ -123,9 +125,10 @@ def heartbeat() -> Step:
         title=_("Wait for its first heartbeat"),
         limit_s=60,
         is_heartbeat=True,
+        why=_journal(places.AGENT_UNIT),
         remedy=_(
-            "The agent runs, but is not heard. Can the server reach Redis (AGENT_REDIS_PUBLIC_URL), and does the listener "
-            "run here? `journalctl -u ezstream-agent` on the server says more."
+            "The agent runs, but is not heard. Can the server reach Redis (AGENT_REDIS_PUBLIC_URL), and does the "
+            "listener run here? `journalctl -u ezstream-agent` on the server says more."
         ),
     )
 
@@ -140,6 +143,10 @@ def _running(unit: str, wanted: tuple[Upload, ...]) -> Look:
         return Finding(runs and there.judge(Result(seen.status, rest)).is_so)
 
     return Look(("sh", "-c", script, "look", unit, *(each.path for each in wanted)), judge)
+
+
+def _journal(unit: str) -> tuple[str, ...]:
+    return ("journalctl", "--unit", unit, "--lines", "30", "--no-pager", "--output", "cat")
 
 
 def _restart(unit: str) -> tuple[Command, ...]:

@@ -6,6 +6,9 @@ from typing import Final
 
 USER: Final = "ezstream"
 HOME: Final = "/var/lib/ezstream-agent"
+OPT: Final = "/opt/ezstream"
+CURRENT: Final = f"{OPT}/current"
+"""Leads to the bundle in use."""
 ETC: Final = "/etc/ezstream"
 ENVIRONMENT: Final = f"{ETC}/agent.env"
 NGINX_ETC: Final = "/etc/ezstream-nginx"

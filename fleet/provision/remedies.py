@@ -17,9 +17,7 @@ LOCKED: Final = known(
     r"could not get lock|unable to acquire the dpkg|unable to lock|frontend lock was locked|"
     r"is another process using it|lock-frontend",
     gettext_noop("Another program (often unattended-upgrades) holds the lock of the packages."),
-    gettext_noop(
-        "It usually lets go after some minutes: resume then. `ps aux | grep -e apt -e dpkg` shows which it is."
-    ),
+    gettext_noop("It usually lets go after some minutes: resume then. `ps aux | grep -e apt -e dpkg` shows who it is."),
     tries=20,
     pause_s=15.0,
 )
@@ -31,8 +29,8 @@ NO_DNS: Final = known(
     pause_s=5.0,
 )
 NO_MIRROR: Final = known(
-    r"(?s)(?=.*(?:could not connect to|unable to connect|connection (?:failed|timed out|refused)|network is unreachable|"
-    r"failed to fetch|some index files failed))",
+    r"could not connect to|unable to connect|connection (?:failed|timed out|refused)|network is unreachable|"
+    r"failed to fetch|some index files failed",
     gettext_noop("The package mirror of the server cannot be reached."),
     gettext_noop("Look at /etc/apt/sources.list and sources.list.d there and at its network, then resume."),
     tries=2,

@@ -288,9 +288,10 @@ def _sign_in(
     def left(limit_s: float) -> float:
         return max(0.1, min(limit_s, until - time.monotonic()))
 
+    password = None if target.by_key_only else target.password or None
     try:
         client.connect(
-            target.address, port=target.port, username=target.user, password=target.password or None, pkey=private,
+            target.address, port=target.port, username=target.user, password=password, pkey=private,
             sock=sock, timeout=left(limits.banner_s), banner_timeout=left(limits.banner_s),
             auth_timeout=left(limits.auth_s), channel_timeout=limits.command_s,
             allow_agent=False, look_for_keys=False,

@@ -112,6 +112,8 @@ class Step:
     check: Look | None = None
     limit_s: float = 60.0
     failures: tuple[Known, ...] = ()
+    why: tuple[str, ...] = ()
+    """A command that tells more when it has failed."""
     remedy: str = ""
     is_heartbeat: bool = False
 
