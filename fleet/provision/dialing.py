@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
 import socket
@@ -62,13 +63,11 @@ LIMITS: Final = Limits()
 
 def dial(target: Target, limits: Limits, until: float) -> socket.socket:
     """A connection on which somebody began to speak SSH. Raises `NoRoute`, `Refused`, `Silent`."""
-    sock = _connect(target, min(until, time.monotonic() + limits.connect_s))
-    try:
+    with contextlib.ExitStack() as undo:
+        sock = undo.enter_context(_connect(target, min(until, time.monotonic() + limits.connect_s)))
         _listen(sock, min(until, time.monotonic() + limits.banner_s))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+        undo.pop_all()
+        return sock
 
 
 def _connect(target: Target, until: float) -> socket.socket:

@@ -39,6 +39,14 @@ class Facts:
     memory_kib: int
 
     @property
+    def free_bytes(self) -> int:
+        return self.free_kib * 1024
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.memory_kib * 1024
+
+    @property
     def words(self) -> str:
         room = _("%(n).1f GiB free") % {"n": self.free_kib / 1024**2}
         python = f"Python {self.python}" if self.python else _("no Python yet")

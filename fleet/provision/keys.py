@@ -11,6 +11,7 @@ import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.utils.translation import gettext as _
+from paramiko.pkey import UnknownKeyType
 
 from fleet.provision.errors import BadLogin
 
@@ -62,7 +63,7 @@ def read_host_key(text: str) -> paramiko.PKey:
     try:
         data = base64.b64decode(parts[1], validate=True)
         key = paramiko.PKey.from_type_string(parts[0], data)
-    except (paramiko.SSHException, paramiko.UnknownKeyType, binascii.Error, IndexError) as error:
+    except (paramiko.SSHException, UnknownKeyType, binascii.Error, IndexError) as error:
         raise ValueError("not a host key") from error
     return key
 
