@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Final
 
 from django.utils.translation import gettext as _
 
-from fleet.provision import files, places
+from fleet.provision import files, places, upgrade
 from fleet.provision.remedies import PORT_TAKEN
 from fleet.provision.ssh import Result
-from fleet.provision.step import Command, Finding, Look, Step, Upload, always, fields, known
+from fleet.provision.step import Command, Finding, Look, Step, Unfit, Upload, always, fields, known
 
 _SERVICE: Final = """\
 for unit; do echo "$unit=$(systemctl is-active "$unit") $(systemctl is-enabled "$unit" 2>/dev/null)"; done; true
@@ -45,10 +46,9 @@ WantedBy=multi-user.target
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What is put there. `link` leads to the bundle in use, `bundle` is its file."""
+    """What is put there."""
 
     bundle: Upload
-    link: str
     unit: Upload
     environment: Upload = field(repr=False)
     nginx_conf: bytes = b""
@@ -63,15 +63,19 @@ class Agent:
 
 def bundle(agent: Agent) -> Step:
     """The file first, then the link, in one rename: whoever starts meanwhile finds the old one or the new."""
-    folder = agent.bundle.path.rpartition("/")[0]
-    link = ("sh", "-c", 'ln -sfn "$1" "$2.new" && mv -fT "$2.new" "$2"', "link", agent.bundle.path, agent.link)
-    look = files.look([agent.bundle])
-    script = f'[ "$(readlink "$1")" = "$2" ] || exit 0; shift 2; {look.argv[2]}'
+    path = agent.bundle.path
+    there = files.look([agent.bundle])
+    script = f'[ "$(readlink "$1")" = "$2" ] || exit 0; shift; {there.argv[2]}'
     return Step(
         name="bundle",
         title=_("Put the agent there"),
-        look=Look(("sh", "-c", script, "look", agent.link, agent.bundle.path, agent.bundle.path), look.judge),
-        make=always(Command(("mkdir", "-p", folder)), agent.bundle, Command(link)),
+        look=Look(("sh", "-c", script, "look", upgrade.LINK, path), there.judge),
+        make=always(
+            Command(("mkdir", "-p", upgrade.FOLDER)),
+            agent.bundle,
+            Command(upgrade.swap(path)),
+            Command(upgrade.prune()),
+        ),
         limit_s=240,
     )
 
@@ -97,6 +101,23 @@ def nginx(agent: Agent) -> Step:
         why=_journal(places.NGINX_UNIT),
         remedy=_("`journalctl -u ezstream-nginx` on the server says more."),
     )
+
+
+def self_test(agent: Agent) -> Step:
+    """The agent's own word on whether it can work there, before anything depends on it."""
+
+    def judge(seen: Result) -> Finding:
+        try:
+            found = json.loads(seen.out)
+            faults = [str(each["message"]) for each in found["checks"] if not each["ok"]]
+        except (ValueError, KeyError, TypeError):
+            raise Unfit(_("The agent cannot test the server: %(why)s") % {"why": seen.said[-300:]}) from None
+        if faults:
+            raise Unfit("; ".join(faults), _("Mend it on the server or in the settings, then resume."))
+        return Finding(True, str(found["version"]))
+
+    argv = upgrade.self_test(agent.bundle.path)
+    return Step(name="self-test", title=_("Have the agent test the server"), look=Look(argv, judge, limit_s=60))
 
 
 def service(agent: Agent) -> Step:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-USER: Final = "ezstream"
+from fleet.provision import unit, upgrade
+
+USER: Final = upgrade.USER
 HOME: Final = "/var/lib/ezstream-agent"
-OPT: Final = "/opt/ezstream"
-CURRENT: Final = f"{OPT}/current"
-"""Leads to the bundle in use."""
 ETC: Final = "/etc/ezstream"
-ENVIRONMENT: Final = f"{ETC}/agent.env"
+ENVIRONMENT: Final = upgrade.CONFIG
 NGINX_ETC: Final = "/etc/ezstream-nginx"
 NGINX_CONF: Final = f"{NGINX_ETC}/nginx.conf"
 NGINX_UNIT: Final = "ezstream-nginx.service"
-AGENT_UNIT: Final = "ezstream-agent.service"
+AGENT_UNIT: Final = unit.NAME
 FIREWALL: Final = f"{ETC}/firewall.nft"
 FIREWALL_UNIT: Final = "ezstream-firewall.service"
 UNITS: Final = "/etc/systemd/system"

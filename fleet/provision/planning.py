@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from fleet.models import Vps
-from fleet.provision import bundle, keys, places, redis_access
+from fleet.provision import bundle, keys, places, redis_access, unit, upgrade
 from fleet.provision.apt import Upgrade
 from fleet.provision.dialing import Target
 from fleet.provision.installing import Agent
@@ -72,15 +72,14 @@ def _agent(vps: Vps, access: RedisAccess) -> Agent:
     built = bundle.current()
     text = environment(vps, access)
     return Agent(
-        bundle=Upload(f"{places.OPT}/{built.name}", built.content),
-        link=places.CURRENT,
-        unit=Upload(f"{places.UNITS}/{places.AGENT_UNIT}", _shipped("ezstream-agent.service")),
+        bundle=Upload(upgrade.path_of(built.hash), built.content),
+        unit=Upload(f"{places.UNITS}/{places.AGENT_UNIT}", unit.content()),
         environment=Upload(places.ENVIRONMENT, text.encode(), 0o600, f"{places.USER}:{places.USER}"),
-        nginx_conf=_shipped("nginx-agent.conf.example"),
+        nginx_conf=_nginx_conf(),
     )
 
 
 @cache
-def _shipped(name: str) -> bytes:
-    content: bytes = (settings.BASE_DIR / "deploy" / name).read_bytes()
-    return content
+def _nginx_conf() -> bytes:
+    path = settings.BASE_DIR / "deploy" / "nginx-agent.conf.example"
+    return bytes(path.read_bytes())

@@ -40,6 +40,7 @@ def steps(plan: Plan) -> tuple[Step, ...]:
         installing.bundle(plan.agent),
         installing.configuration(plan.agent),
         installing.nginx(plan.agent),
+        installing.self_test(plan.agent),
         *([firewall.step(plan.ssh_port)] if plan.has_firewall else []),
         *([_key(plan)] if plan.public_line else []),
         installing.service(plan.agent),
