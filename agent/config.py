@@ -76,6 +76,22 @@ def from_environment(environ: Mapping[str, str]) -> Config:
     )
 
 
+def from_file(path: Path) -> dict[str, str]:
+    """`NAME=value` lines, as systemd reads them in an EnvironmentFile but for escapes. Raises `ConfigError`."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(f"{path} cannot be read ({reason})") from None
+    pairs = (line.partition("=") for line in map(str.strip, lines) if line and not line.startswith(("#", ";")))
+    return {name.strip(): _unquoted(value.strip()) for name, _, value in pairs}
+
+
+def _unquoted(value: str) -> str:
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if is_quoted else value
+
+
 class _Required:
     pass
 

@@ -25,7 +25,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, Union
 
 PROTOCOL_VERSION: Final = 1
+"""Counted up when a message gets a part that one side must understand. Whatever is new has a default, and what is not
+known is ignored: so neighbours understand each other, and a fleet is upgraded one server after another."""
+SKEW: Final = 1
+"""How far apart the versions of an agent and its control plane may be."""
 HEARTBEAT_SECONDS: Final = 5.0
+
+HASH_LENGTH: Final = 12
+"""Digits by which bundles are told apart."""
 
 UP_PATTERNS: Final = ("stream-status:*", "stream-progress:*", "vps-status:*")
 
@@ -74,6 +81,20 @@ def vps_of_channel(channel: str) -> int:
     if not (suffix.isascii() and suffix.isdigit()):
         raise ProtocolError("channel names no VPS")
     return int(suffix)
+
+
+def is_compatible(protocol: int) -> bool:
+    return abs(protocol - PROTOCOL_VERSION) <= SKEW
+
+
+def version_of(source: str, bundle: str) -> str:
+    """What an agent from a bundle calls itself. `bundle`: the hash of the file, hexadecimal, or its beginning."""
+    return f"{source}+{bundle[:HASH_LENGTH]}"
+
+
+def bundle_of(agent_version: str) -> str:
+    """The beginning of the hash of the bundle an agent runs from; empty when it runs from its source."""
+    return agent_version.partition("+")[2]
 
 
 # ------------------------------------------------------------------------------------------------- parts

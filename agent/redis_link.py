@@ -17,12 +17,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 from redis import asyncio as aioredis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from agent import protocol
+from agent import protocol, redis_client
 from agent.protocol import (
     HEARTBEAT_SECONDS,
     Command,
@@ -140,13 +139,9 @@ class RedisLink:
         self._outbox.popleft()
 
     def _client(self) -> aioredis.Redis:
-        # driver_info: a connection that says nothing of itself needs no right to (fleet/redis_acl.py).
-        name = protocol.client_name(self._vps_id, unquote(urlsplit(self._url).password or ""))
-        options: dict[str, Any] = {"client_name": name, "driver_info": None}
+        options = redis_client.options(self._url, self._vps_id, self._ca_file)
         if not self._url.startswith("unix:"):
             options |= {"socket_connect_timeout": ANSWER_SECONDS, "socket_keepalive": True}
-        if self._ca_file is not None and self._url.startswith("rediss:"):
-            options["ssl_ca_certs"] = str(self._ca_file)
         return aioredis.Redis.from_url(self._url, **options)
 
     async def _for_ever(self, name: str, work: Callable[[aioredis.Redis], Any]) -> None:

@@ -13,8 +13,9 @@ from typing import Final
 from agent.protocol import commands_channel, progress_channel, status_channel, vps_channel
 
 _OURS: Final = re.compile(r"vps-([1-9][0-9]{0,18})")
-COMMANDS: Final = ("+ping", "+client|setname", "+unsubscribe")
-"""What agent/redis_link.py sends beside signing in (AUTH and HELLO are everybody's), SUBSCRIBE and PUBLISH."""
+COMMANDS: Final = ("+ping", "+client|setname", "+unsubscribe", "+time")
+"""What agents send beside signing in (AUTH and HELLO are everybody's), SUBSCRIBE and PUBLISH; the time is asked for by
+agent/self_test.py, to compare clocks."""
 
 
 def user_name(vps_id: int) -> str:

@@ -240,7 +240,7 @@ def _shared_url() -> str:
 
 def _at(who: str) -> str:
     """Channels belong to no database, and options in the query are for this machine: neither goes along."""
-    parts = urlsplit(str(settings.REDIS_URL_FOR_AGENTS))
+    parts = urlsplit(str(settings.AGENT_REDIS_PUBLIC_URL))
     host = parts.netloc.rpartition("@")[2]
     path = parts.path if parts.scheme == "unix" else ""
     return urlunsplit((parts.scheme, f"{who}@{host}" if who else host, path, "", ""))

@@ -88,7 +88,7 @@ def _probes() -> dict[str, Probe]:
         "channels": (settings.REDIS_URL, partial(_ask_redis, settings.REDIS_URL)),
         "agents": (settings.AGENT_REDIS_URL, partial(_ask_redis, settings.AGENT_REDIS_URL)),
     }
-    if settings.REDIS_URL_FOR_AGENTS.startswith("rediss:"):
-        wanted["certificate"] = (settings.REDIS_URL_FOR_AGENTS, redis_tls.ask)
+    if settings.AGENT_REDIS_PUBLIC_URL.startswith("rediss:"):
+        wanted["certificate"] = (settings.AGENT_REDIS_PUBLIC_URL, redis_tls.ask)
     with _keeping:
         return {name: _kept.setdefault((name, url), Probe(ask)) for name, (url, ask) in wanted.items()}

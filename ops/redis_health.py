@@ -165,7 +165,7 @@ def _agents_users(fix: bool) -> Iterator[Finding]:
 
 def _open_door(client: redis.Redis) -> Iterator[Finding]:
     """Users of their own hold nobody back where everybody may come without."""
-    if settings.AGENTS_SHARE_REDIS_USER or is_on_this_machine(settings.REDIS_URL_FOR_AGENTS):
+    if settings.AGENTS_SHARE_REDIS_USER or is_on_this_machine(settings.AGENT_REDIS_PUBLIC_URL):
         return
     default = next((line for line in map(str, client.acl_list()) if line.startswith("user default ")), "")
     if {"on", "nopass"} <= set(default.split()):

@@ -36,7 +36,7 @@ def warnings(now: datetime) -> Iterator[str]:
 
 
 def _left(now: datetime) -> timedelta | None:
-    parts = urlsplit(settings.REDIS_URL_FOR_AGENTS)
+    parts = urlsplit(settings.AGENT_REDIS_PUBLIC_URL)
     if parts.scheme != "rediss" or not parts.hostname:
         return None
     try:

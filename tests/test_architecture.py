@@ -49,6 +49,7 @@ SENDERS = {
     "streams/progress.py": "the one door to browsers",
     "streams/listener.py": "passes the batch's pokes to progress.send",
     "streams/consumers.py": "a socket's own frames",
+    "fleet/provision/telling.py": "the one door to browsers that watch a provisioning",
 }
 BROAD_EXCEPTS = {
     "ops/scheduler.py": "one job that fails must not stop the others; it is logged and written in its row",

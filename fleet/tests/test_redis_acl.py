@@ -12,6 +12,7 @@ MY_UP = [protocol.status_channel(ME), protocol.progress_channel(ME), protocol.vp
 
 MAY = [
     ["PING"],
+    ["TIME"],
     ["CLIENT", "SETNAME", "ezstream-agent-7"],
     *(["PUBLISH", channel, "x"] for channel in MY_UP),
 ]

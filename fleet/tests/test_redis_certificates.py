@@ -242,7 +242,7 @@ def test_redis_shows_the_new_one_without_being_started_anew(folder, settings, ca
     renew(folder, [], NOW - timedelta(days=350))
     with TlsRedis(folder) as server:
         settings.AGENT_REDIS_URL = server.plain.url
-        settings.REDIS_URL_FOR_AGENTS = f"rediss://127.0.0.1:{server.port}"
+        settings.AGENT_REDIS_PUBLIC_URL = f"rediss://127.0.0.1:{server.port}"
         before = certificates.served("127.0.0.1", server.port, 5)
         call_command("redis_certificates", dir=folder.path)
         out = capsys.readouterr().out
@@ -270,7 +270,7 @@ def test_redis_shows_the_new_one_without_being_started_anew(folder, settings, ca
 def test_the_health_check_and_readiness_know(folder, settings, db, age, words):
     renew(folder, [], NOW - timedelta(days=age))
     with TlsRedis(folder) as server:
-        settings.REDIS_URL_FOR_AGENTS = f"rediss://127.0.0.1:{server.port}"
+        settings.AGENT_REDIS_PUBLIC_URL = f"rediss://127.0.0.1:{server.port}"
         found = [each.words for each in redis_health.look(timezone.now()) if "certificate" in each.words]
         assert found == ([words] if words else [])
         look = health.look()
@@ -279,7 +279,7 @@ def test_the_health_check_and_readiness_know(folder, settings, db, age, words):
 
 
 def test_an_address_that_does_not_answer_from_here_says_nothing_of_the_certificate(settings, db):
-    settings.REDIS_URL_FOR_AGENTS = "rediss://127.0.0.1:1"
+    settings.AGENT_REDIS_PUBLIC_URL = "rediss://127.0.0.1:1"
     assert not [each for each in redis_health.look(timezone.now()) if "certificate" in each.words]
     assert "certificate" not in health.look().reasons
 
@@ -288,7 +288,7 @@ def test_an_address_that_does_not_answer_from_here_says_nothing_of_the_certifica
 
 
 def test_the_command_takes_the_name_from_the_settings(folder, settings, capsys):
-    settings.REDIS_URL_FOR_AGENTS = "rediss://[2001:db8::7]:6381"
+    settings.AGENT_REDIS_PUBLIC_URL = "rediss://[2001:db8::7]:6381"
     settings.AGENT_REDIS_URL = "redis://127.0.0.1:1"
     call_command("redis_certificates", dir=folder.path, name=["192.0.2.7"])
     out = capsys.readouterr().out

@@ -33,7 +33,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def control(server, settings, transactional_db):
-    settings.REDIS_URL = settings.AGENT_REDIS_URL = settings.REDIS_URL_FOR_AGENTS = server.url
+    settings.REDIS_URL = settings.AGENT_REDIS_URL = settings.AGENT_REDIS_PUBLIC_URL = server.url
     with redis.Redis.from_url(server.url, decode_responses=True) as client:
         yield client
         redis_users.RedisUser.objects.all().delete()
@@ -73,7 +73,7 @@ def test_access_is_made_once_and_is_the_vps_s_own(vps, control):
     ],
 )
 def test_the_address_is_the_one_from_outside_without_what_is_ours(vps, settings, address, url):
-    settings.REDIS_URL_FOR_AGENTS = address
+    settings.AGENT_REDIS_PUBLIC_URL = address
     assert re.fullmatch(url, redis_users.access(vps).url)
 
 
@@ -221,7 +221,7 @@ def _heal(*_who):
 def test_a_redis_without_acl_is_told_clearly_and_shared_only_when_allowed(vps, control, settings):
     control.execute_command("ACL SETUSER", "weak", "on", ">pw", "~*", "&*", "+@all", "-acl")
     weak = settings.AGENT_REDIS_URL.replace("unix://", "unix://weak:pw@")
-    settings.AGENT_REDIS_URL = settings.REDIS_URL_FOR_AGENTS = weak
+    settings.AGENT_REDIS_URL = settings.AGENT_REDIS_PUBLIC_URL = weak
     with pytest.raises(redis_users.NoUsersError, match=r"keeps no users for agents .+ AGENTS_SHARE_REDIS_USER=1"):
         redis_users.access(vps)
     found = [each.words for each in redis_health.look(timezone.now())]
@@ -229,12 +229,12 @@ def test_a_redis_without_acl_is_told_clearly_and_shared_only_when_allowed(vps, c
     settings.AGENTS_SHARE_REDIS_USER = True
     assert redis_users.access(vps).url == weak
     assert not [each for each in redis_health.look(timezone.now()) if "keeps no users" in each.words]
-    settings.AGENT_REDIS_URL = settings.REDIS_URL_FOR_AGENTS = settings.REDIS_URL
+    settings.AGENT_REDIS_URL = settings.AGENT_REDIS_PUBLIC_URL = settings.REDIS_URL
 
 
 @pytest.mark.parametrize(("address", "is_said"), [("redis://redis.example.com", True), ("redis://127.0.0.1", False)])
 def test_a_door_that_is_open_to_everybody_is_said(control, settings, address, is_said):
-    settings.REDIS_URL_FOR_AGENTS = address
+    settings.AGENT_REDIS_PUBLIC_URL = address
     found = [each.words for each in redis_health.look(timezone.now())]
     assert any("whoever reaches it" in words for words in found) == is_said
 

@@ -29,7 +29,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dir: Path, name: list[str], owner: str | None, **options: Any) -> None:
         folder = Folder(dir.resolve())
-        address = urlsplit(settings.REDIS_URL_FOR_AGENTS)
+        address = urlsplit(settings.AGENT_REDIS_PUBLIC_URL)
         from_settings = [address.hostname] if address.hostname else []
         try:
             outcome = redis_certificates.renew(folder, [*name, *from_settings], timezone.now(), owner)

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0002_health'),
+        ('fleet', '0003_provisioning'),
     ]
 
     operations = [
