@@ -10,7 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from fleet.models import Vps
+from fleet.models import Enrolment, Vps
 from fleet.provision import keys
 from fleet.provision.errors import BadLogin
 
@@ -79,3 +79,10 @@ class VpsForm(forms.ModelForm):  # type: ignore[type-arg]
             vps.set_private_key(self.cleaned_data["private_key"])
             changed.append("sealed_private_key")
         return changed
+
+
+class EnrolmentForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Enrolment
+        fields = ["name", "region", "max_streams"]
+        help_texts = {"name": _("Empty: the server's own name.")}

@@ -271,3 +271,61 @@ class RedisUser(models.Model):
         """All that are good, the one to be used last."""
         kept = [self.sealed_password, self.sealed_next_password]
         return [unseal(each, self._context, settings.FIELD_KEYS) for each in kept if each]
+
+
+class EnrolmentState(TonedChoices):
+    """Never stored: worked out from when what happened."""
+
+    WAITING = "waiting", _("waiting for the server…")
+    REGISTERED = "registered", _("registered, waiting for its first heartbeat…")
+    DONE = "done", _("in the fleet")
+    FAILED = "failed", _("failed")
+    REVOKED = "revoked", _("revoked")
+    EXPIRED = "expired", _("expired")
+
+    @classmethod
+    def tones(cls) -> dict[str, str]:
+        return {"waiting": "info", "registered": "info", "done": "live", "failed": "danger", "expired": "warning"}
+
+    @property
+    def is_over(self) -> bool:
+        return self not in (EnrolmentState.WAITING, EnrolmentState.REGISTERED)
+
+
+class Enrolment(models.Model):
+    """A server that adds itself, by a command with a token that is good once. `fleet.enrolling` alone writes."""
+
+    token_digest = models.CharField(max_length=64, unique=True, editable=False)
+    """SHA-256: whoever reads the database can use none."""
+    name = models.CharField(_("name"), max_length=80, blank=True)
+    region = models.CharField(_("region"), max_length=40, blank=True)
+    max_streams = models.PositiveIntegerField(_("streams at most"), default=4, validators=[MinValueValidator(1)])
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("made by")
+    )
+    created_at = models.DateTimeField(_("made"), default=timezone.now)
+    expires_at = models.DateTimeField(_("good until"))
+    revoked_at = models.DateTimeField(_("revoked"), null=True)
+    claimed_at = models.DateTimeField(_("registered"), null=True)
+    claimed_from = models.GenericIPAddressField(_("from"), null=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
+    failure = models.CharField(_("why it failed"), max_length=500, blank=True)
+    vps = models.ForeignKey(Vps, models.SET_NULL, null=True, related_name="enrolments", verbose_name=_("VPS"))
+
+    class Meta:
+        verbose_name = _("server added by a command")
+        verbose_name_plural = _("servers added by a command")
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return self.name or f"{self.created_at:%Y-%m-%d %H:%M}"
+
+    def state(self, now: datetime | None = None) -> EnrolmentState:
+        if self.revoked_at:
+            return EnrolmentState.REVOKED
+        if self.ended_at:
+            return EnrolmentState.FAILED if self.failure else EnrolmentState.DONE
+        if self.claimed_at:
+            return EnrolmentState.REGISTERED
+        is_over = self.expires_at <= (now or timezone.now())
+        return EnrolmentState.EXPIRED if is_over else EnrolmentState.WAITING

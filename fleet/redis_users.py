@@ -70,8 +70,8 @@ def access(vps: Vps) -> Access:
     except NoUsersError:
         if not settings.AGENTS_SHARE_REDIS_USER:
             raise
-        return Access(_shared_url(), _ca())
-    return Access(_url(redis_acl.user_name(vps.pk), user.passwords()[-1]), _ca())
+        return Access(_shared_url(), ca())
+    return Access(_url(redis_acl.user_name(vps.pk), user.passwords()[-1]), ca())
 
 
 def rotate(vps: Vps, actor: User | None) -> None:
@@ -246,5 +246,6 @@ def _at(who: str) -> str:
     return urlunsplit((parts.scheme, f"{who}@{host}" if who else host, path, "", ""))
 
 
-def _ca() -> str:
+def ca() -> str:
+    """PEM of who signed for Redis, as `Access.ca`."""
     return Path(settings.REDIS_CA_FILE).read_text() if settings.REDIS_CA_FILE else ""

@@ -102,6 +102,7 @@ JOBS: Final = (
         takes_now=True,
         every=timedelta(minutes=1),
     ),
+    Periodic(name="settle enrolments", call="fleet.enrolling.settle", takes_now=True, every=timedelta(minutes=1)),
     Periodic(name="check Redis", call="ops.redis_health.check_and_fix", takes_now=True, every=timedelta(minutes=10)),
     Periodic(name="clean run events", call="streams.hanging.clean_events", daily_at=time(2, 15)),
     Periodic(name="forget dead processes", call="ops.processes.forget_dead", takes_now=True, every=timedelta(hours=1)),

@@ -62,6 +62,7 @@ LONGEST_FUNCTION = 40
 LONGEST_FILE = 310
 LONG_FILES = {
     "streams/models.py": "every row of streams in one module, which Django wants",
+    "fleet/models.py": "every row of the fleet in one module, which Django wants",
     "agent/protocol.py": "every message of the wire in the one module both sides share",
     "ezstream/settings.py": "every setting in the one file that reads the environment",
 }

@@ -71,14 +71,18 @@ def secrets_of(vps: Vps, plan: Plan, access: RedisAccess) -> list[str]:
 
 
 def _agent(vps: Vps, access: RedisAccess) -> Agent:
+    return agent_of(environment(vps, access), access.ca)
+
+
+def agent_of(environment: str, ca: str) -> Agent:
+    """What is put on a server that is told this."""
     built = bundle.current()
-    text = environment(vps, access)
     return Agent(
         bundle=Upload(upgrade.path_of(built.hash), built.content),
         unit=Upload(f"{places.UNITS}/{places.AGENT_UNIT}", unit.content()),
-        environment=Upload(places.ENVIRONMENT, text.encode(), 0o600, f"{places.USER}:{places.USER}"),
+        environment=Upload(places.ENVIRONMENT, environment.encode(), 0o600, f"{places.USER}:{places.USER}"),
         nginx_conf=_nginx_conf(),
-        more=(Upload(redis_access.CA_FILE, access.ca.encode()),) if access.ca else (),
+        more=(Upload(redis_access.CA_FILE, ca.encode()),) if ca else (),
     )
 
 
