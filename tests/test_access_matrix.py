@@ -123,6 +123,12 @@ TABLE = [
     owners("streams:input_delete", "input"),
     watched("streams:slate", "stream"),
     everybody("streams:slate_out", "token", answer=403),
+    # ------------------------------------------------------------------------ servers that add themselves
+    everybody("enrol:script", "token"),  # a script that says the token is not known
+    everybody("enrol:agent", "token", answer=403),
+    Row("enrol:register", (403,) * 4, "post", ("token",)),
+    everybody("enrol:state", "token", answer=403),
+    Row("enrol:failed", (403,) * 4, "post", ("token",)),
     # ------------------------------------------------------------------------ library
     members("library:list"),
     members("library:bulk_delete", "post", 302),

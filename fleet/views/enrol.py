@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+import redis
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -23,6 +25,7 @@ from fleet.models import EnrolmentState
 from fleet.provision import bundle, planning
 from fleet.provision.redis_access import RedisAccess
 
+log = structlog.get_logger(__name__)
 BAD_TOKENS: Final = throttle.Limit("enrol", attempts=30, window_s=15 * 60)
 _TEXT: Final = "text/plain; charset=utf-8"
 _SCRIPT: Final = "text/x-shellscript; charset=utf-8"
@@ -68,9 +71,12 @@ def _refused(request: HttpRequest, words: str) -> HttpResponse:
     except throttle.LockedError as locked:
         words = _("Too many bad tokens from this address: wait %(n)d minutes.") % {"n": locked.minutes}
         return HttpResponse(f"{words}\n", _TEXT, 429)
+    except redis.RedisError:
+        log.warning("enrolment.not_counted")  # it is refused all the same
     return HttpResponse(f"{words}\n", _TEXT, 403)
 
 
+@require_GET
 def script(request: HttpRequest, token: str) -> HttpResponse:
     answer = _script(request, token)
     if answer.status_code != 200:
@@ -79,21 +85,20 @@ def script(request: HttpRequest, token: str) -> HttpResponse:
 
 
 @_guarded
-@require_GET
 def _script(request: HttpRequest, token: str) -> HttpResponse:
     enrolling.find(token, timezone.now(), states=[EnrolmentState.WAITING])
     return HttpResponse(rendered(token), _SCRIPT)
 
 
-@_guarded
 @require_GET
+@_guarded
 def agent(request: HttpRequest, token: str) -> HttpResponse:
     enrolling.find(token, timezone.now(), states=[EnrolmentState.WAITING])
     return HttpResponse(bundle.current().content, "application/octet-stream")
 
 
-@_guarded
 @require_POST
+@_guarded
 def register(request: HttpRequest, token: str) -> HttpResponse:
     """Answers with the agent's environment, for a file of mode 0600."""
     name, address = request.POST.get("hostname", "")[:80], audit.address_of(request) or ""
@@ -101,15 +106,15 @@ def register(request: HttpRequest, token: str) -> HttpResponse:
     return HttpResponse(planning.environment(vps, RedisAccess(access.url, access.ca)), _TEXT)
 
 
-@_guarded
 @require_GET
+@_guarded
 def state(request: HttpRequest, token: str) -> HttpResponse:
     row = enrolling.find(token, timezone.now(), states=[EnrolmentState.REGISTERED, EnrolmentState.DONE])
     return HttpResponse("heard" if enrolling.is_heard(row, timezone.now()) else "waiting", _TEXT)
 
 
-@_guarded
 @require_POST
+@_guarded
 def failed(request: HttpRequest, token: str) -> HttpResponse:
     enrolling.fail(token, request.POST.get("why", ""), timezone.now())
     return HttpResponse(status=204)
