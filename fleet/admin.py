@@ -47,12 +47,12 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     form = VpsForm
     change_form_template = "admin/fleet/vps/change_form.html"
     readonly_fields = [
-        "status", "fingerprint", "known_ways", "reachable", "health", "streams", "runs_held", "load", "busy", "network",
+        "state", "fingerprint", "known_ways", "reachable", "health", "streams", "runs_held", "load", "busy", "network",
         "heard", "clock_offset_s", "agent_version", "agent_protocol", "last_health_check_at", "status_message",
         "created_at",
     ]  # fmt: skip
     fieldsets = [
-        (None, {"fields": ["name", "host", "region", "status", "status_message"]}),
+        (None, {"fields": ["name", "host", "region", "state", "status_message"]}),
         (_("Now"), {"fields": ["reachable", "streams", "runs_held", "load", "network", "heard"]}),
         (_("Health"), {"fields": ["health", "last_health_check_at", "busy", "clock_offset_s", *_AGENT]}),
         (_("Limits"), {"fields": ["max_streams", "supports_multistream", "uplink_mbit"]}),

@@ -70,6 +70,12 @@ class SshServer:
         for transport in transports:
             transport.close()
 
+    def close_door(self) -> None:
+        """Nobody comes in any more; who is in stays."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
     def __post_init__(self) -> None:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         self._listener = socket.create_server((self.host, 0), family=family)
@@ -79,9 +85,7 @@ class SshServer:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self.close_door()
         self.drop_all()
         for sock in self._sockets:
             sock.close()
