@@ -59,6 +59,7 @@ class SshServer:
     commands: list[str] = field(default_factory=list)
     port: int = 0
     passwords: list[str] = field(default_factory=list)
+    is_closed: threading.Event = field(default_factory=threading.Event)
 
     def target(self, user: str = "root", **fields: object) -> Target:
         values = {"password": PASSWORD, "host_key": written(self.host_key)} | fields
@@ -85,6 +86,7 @@ class SshServer:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        self.is_closed.set()
         self.close_door()
         self.drop_all()
         for sock in self._sockets:
@@ -136,7 +138,8 @@ class _Server(paramiko.ServerInterface):
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.owner.commands.append(command.decode())
         if self.owner.hangs and self.owner.hangs in command.decode():
-            threading.Event().wait(20)
+            self.owner.is_closed.wait(60)
+            raise EOFError  # as when the connection ends: paramiko lets its thread end
         threading.Thread(target=self._run, args=(channel, command.decode()), daemon=True).start()
         return True
 
