@@ -277,6 +277,7 @@ def test_bundles_that_playouts_began_from_are_kept(server: Server, made: Bundle,
     server.host.run(upgrade.prune())
     assert sorted(server.installed().bundles) == sorted(paths[2:])
     server.upgrade_to(server.upload(made))
+    assert server.passes_gate(made)
 
 
 def test_after_a_reboot_the_stream_returns(server: Server) -> None:
