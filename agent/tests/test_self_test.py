@@ -24,7 +24,11 @@ VPS = 7
 def redis_server() -> Iterator[RedisServer]:
     with RedisServer() as server, redis.Redis.from_url(server.url) as client:
         client.acl_setuser(
-            "agent", enabled=True, passwords=["+word"], channels=["vps-commands:7"], commands=["+@pubsub"]
+            "agent",
+            enabled=True,
+            passwords=["+word"],
+            channels=["vps-commands:7"],
+            commands=["+@pubsub", "+client|setname"],
         )
         client.acl_setuser("other", enabled=True, passwords=["+word"], channels=["vps-commands:8"], commands=["+@all"])
         yield server
