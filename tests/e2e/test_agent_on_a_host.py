@@ -157,6 +157,7 @@ def server(vps_lab: Lab, made: Bundle, tmp_path_factory: pytest.TempPathFactory)
         with contextlib.closing(Ear(redis.url)) as ear:
             server = Server(host, ear, receiver, files)
             server.install(made, environment(redis.url, files.host))
+            server.is_heard()
             yield server
     vps_lab.remove(host)
 
@@ -232,8 +233,9 @@ def test_a_silent_agent_is_started_again_and_the_stream_stays(server: Server, pu
 
 
 def test_it_gives_signs_of_life(server: Server) -> None:
-    before = server.shown("WatchdogTimestampMonotonic")
+    before, pid = server.shown("WatchdogTimestampMonotonic"), server.shown("MainPID")
     wait_until(lambda: server.shown("WatchdogTimestampMonotonic") != before, "another sign of life", limit_s=10)
+    assert server.shown("MainPID") == pid, "by itself, not by being started again"
 
 
 def test_an_upgrade_and_the_way_back_leave_the_stream_on_air(
