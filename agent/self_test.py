@@ -121,9 +121,10 @@ def _redis(config: Config) -> str:
 
 
 def _client(config: Config) -> redis.Redis:
-    """It neither waits long nor tries twice."""
+    """It asks for what the agent's own does, but neither waits long nor tries twice."""
     limits = {} if config.redis_url.startswith("unix:") else {"socket_connect_timeout": REDIS_SECONDS}
-    return redis.Redis.from_url(config.redis_url, socket_timeout=REDIS_SECONDS, retry=None, **limits)
+    name = f"ezstream-agent-{config.vps_id}"
+    return redis.Redis.from_url(config.redis_url, client_name=name, socket_timeout=REDIS_SECONDS, retry=None, **limits)
 
 
 def _words(error: Exception) -> str:
