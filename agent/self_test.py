@@ -121,7 +121,7 @@ def _redis(config: Config) -> str:
 
 
 def _client(config: Config) -> redis.Redis:
-    """It neither waits long nor tries twice."""
+    """It asks for what the agent's own does, but neither waits long nor tries twice."""
     limits = {} if config.redis_url.startswith("unix:") else {"socket_connect_timeout": REDIS_SECONDS}
     options = redis_client.options(config.redis_url, config.vps_id, config.redis_ca_file)
     return redis.Redis.from_url(config.redis_url, socket_timeout=REDIS_SECONDS, retry=None, **limits, **options)

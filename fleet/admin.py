@@ -24,7 +24,8 @@ from fleet.forms import VpsForm
 from fleet.lifecycle import Event
 from fleet.models import Enrolment, ProvisionRun, Vps, VpsStatus
 from fleet.provision import keys
-from fleet.views import connection, enrolment, provisioning
+from fleet.views import connection, provisioning
+from fleet.views.enrolment import EnrolmentAdmin
 from kit.console import NoBulkDelete, ReadOnlyAdmin, pill, verdict
 from kit.templatetags.kit import ago, clock
 
@@ -48,12 +49,12 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
     form = VpsForm
     change_form_template = "admin/fleet/vps/change_form.html"
     readonly_fields = [
-        "status", "fingerprint", "known_ways", "reachable", "health", "streams", "runs_held", "load", "busy", "network",
+        "state", "fingerprint", "known_ways", "reachable", "health", "streams", "runs_held", "load", "busy", "network",
         "heard", "clock_offset_s", "agent_version", "agent_protocol", "last_health_check_at", "status_message",
         "created_at",
     ]  # fmt: skip
     fieldsets = [
-        (None, {"fields": ["name", "host", "region", "status", "status_message"]}),
+        (None, {"fields": ["name", "host", "region", "state", "status_message"]}),
         (_("Now"), {"fields": ["reachable", "streams", "runs_held", "load", "network", "heard"]}),
         (_("Health"), {"fields": ["health", "last_health_check_at", "busy", "clock_offset_s", *_AGENT]}),
         (_("Limits"), {"fields": ["max_streams", "supports_multistream", "uplink_mbit"]}),
@@ -260,57 +261,4 @@ class ProvisionRunAdmin(ReadOnlyAdmin):
         return get_object_or_404(ProvisionRun.objects.select_related("vps", "actor"), pk=pk)
 
 
-@admin.register(Enrolment)
-class EnrolmentAdmin(ReadOnlyAdmin):
-    list_display = ["made", "name", "state_pill", "vps", "claimed_from", "actor", "failure"]
-    list_display_links = ["made"]
-    list_select_related = ["vps", "actor"]
-    search_fields = ["name", "vps__name", "claimed_from"]
-
-    @admin.display(description=_("made"), ordering="created_at")
-    def made(self, row: Enrolment) -> SafeString:
-        return format_html('<time datetime="{}">{}</time>', row.created_at.isoformat(), ago(row.created_at))
-
-    @admin.display(description=_("state"))
-    def state_pill(self, row: Enrolment) -> SafeString | str:
-        return pill(row.state())
-
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view
-        return [
-            path("new/", view(self.new), name="fleet_enrolment_new"),
-            path("<int:pk>/state/", view(self.state), name="fleet_enrolment_state"),
-            path("<int:pk>/revoke/", view(self.revoke), name="fleet_enrolment_revoke"),
-            *super().get_urls(),
-        ]
-
-    def new(self, request: HttpRequest) -> HttpResponse:
-        self._must_add(request)
-        return enrolment.new(request, self._context(request))
-
-    def state(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return enrolment.state(request, self._one(request, pk))
-
-    def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
-        self._must_add(request)
-        return enrolment.revoke(request, self._one(request, pk))
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        if not object_id.isdecimal():
-            raise Http404
-        return enrolment.show(request, self._one(request, int(object_id)), self._context(request))
-
-    def _one(self, request: HttpRequest, pk: int) -> Enrolment:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        return get_object_or_404(Enrolment.objects.select_related("vps"), pk=pk)
-
-    def _must_add(self, request: HttpRequest) -> None:
-        """Who makes such a command adds a server."""
-        if not request.user.has_perm("fleet.add_vps"):
-            raise PermissionDenied
-
-    def _context(self, request: HttpRequest) -> dict[str, Any]:
-        return {**self.admin_site.each_context(request), "opts": self.opts}
+admin.site.register(Enrolment, EnrolmentAdmin)

@@ -22,11 +22,11 @@ _KEPT: Final = _("Leave it empty to keep what is there. It is stored encrypted a
 
 class VpsForm(forms.ModelForm):  # type: ignore[type-arg]
     password = forms.CharField(
-        label=_("password"), required=False, max_length=1024, strip=False, help_text=_KEPT,
+        label=_("Password"), required=False, max_length=1024, strip=False, help_text=_KEPT,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )  # fmt: skip
     private_key = forms.CharField(
-        label=_("private key"), required=False, max_length=20_000, help_text=_KEPT,
+        label=_("Private key"), required=False, max_length=20_000, help_text=_KEPT,
         widget=forms.Textarea(attrs={"rows": 4, "cols": 72, "spellcheck": "false", "autocomplete": "off"}),
     )  # fmt: skip
 

@@ -45,18 +45,24 @@ class Upgrade(StrEnum):
     NONE = "none"
 
 
+def apt_get(*words: str) -> Command:
+    shown = " ".join(("apt-get", *(word for word in words if not word.startswith("-o") and "::" not in word)))
+    return Command((*_APT, *words), is_long=True, shown=shown)
+
+
 def install(*packages: str) -> Command:
-    return Command((*_APT, "install", "--no-install-recommends", *packages), is_long=True)
+    return apt_get("install", "--no-install-recommends", *packages)
 
 
 def mend() -> Step:
     script = "dpkg --audit; ls -A /var/lib/dpkg/updates | grep -v '^tmp' || true"
-    fix = Command((*_ENV, "dpkg", "--configure", "-a", "--force-confdef", "--force-confold"), is_long=True)
+    configure = (*_ENV, "dpkg", "--configure", "-a", "--force-confdef", "--force-confold")
+    fix = Command(configure, is_long=True, shown="dpkg --configure -a")
     return Step(
         name="mend",
         title=_("Finish what was left half installed"),
         look=Look(("sh", "-c", script), lambda seen: Finding(seen.is_ok and not seen.out.strip())),
-        make=always(fix, Command((*_APT, "-f", "install"), is_long=True)),
+        make=always(fix, apt_get("-f", "install")),
         limit_s=900,
         failures=APT,
     )
@@ -64,12 +70,12 @@ def mend() -> Step:
 
 def lists() -> Step:
     fresh = ("sh", "-c", f'test -n "$(find {STAMP} -mmin -{FRESH_MIN} 2>/dev/null)"')
-    update = (*_APT, "-o", "APT::Update::Error-Mode=any", "update")
+    update = apt_get("-o", "APT::Update::Error-Mode=any", "update")
     return Step(
         name="lists",
         title=_("Fetch the package lists"),
         look=Look(fresh, succeeds),
-        make=always(Command(update, is_long=True), Command(("mkdir", "-p", detached.HOME)), Command(("touch", STAMP))),
+        make=always(update, Command(("mkdir", "-p", detached.HOME)), Command(("touch", STAMP))),
         limit_s=300,
         failures=APT,
     )
@@ -87,9 +93,8 @@ def upgrade(mode: Upgrade) -> Step:
 
     def make(seen: Result) -> tuple[Action, ...]:
         if mode is Upgrade.FULL:
-            return (Command((*_APT, "--with-new-pkgs", "upgrade"), is_long=True),)
-        names = upgradable(seen.out, mode)
-        return (Command((*_APT, "install", "--only-upgrade", *names), is_long=True),)
+            return (apt_get("--with-new-pkgs", "upgrade"),)
+        return (apt_get("install", "--only-upgrade", *upgradable(seen.out, mode)),)
 
     simulate = (*_ENV, "apt-get", "-s", "-o", "Debug::NoLocking=1", "--with-new-pkgs", "upgrade")
     titles = {Upgrade.FULL: _("Upgrade the system"), Upgrade.SECURITY: _("Install security updates")}

@@ -106,7 +106,8 @@ class _Runner:
         except StepFailed as failure:
             self._tell_why(step)
             self._keeper.end(StepStatus.FAILED, str(failure), failure.remedy)
-            raise StepFailed(f"«{step.title}»: {failure}", failure.remedy) from failure
+            words = self._keeper.redact(f"«{step.title}»: {failure}")
+            raise StepFailed(words, failure.remedy) from failure
         except Cancelled:
             self._end_detached(step)
             self._keeper.end(StepStatus.FAILED, _("Cancelled."))

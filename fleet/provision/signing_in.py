@@ -103,11 +103,12 @@ def _refusal(error: paramiko.AuthenticationException, target: Target, client: pa
         return BadLogin(words % {"user": target.user, "given": given, "ways": ways})
     if transport is not None and not transport.is_active() and "shut down" in str(error):
         return Lost(_("The connection was lost while signing in."))
-    if target.private_key and target.password:
+    by_password = bool(target.password) and not target.by_key_only
+    if target.private_key and by_password:
         return BadLogin(_("It took neither the key nor the password of «%(user)s».") % {"user": target.user})
     if target.private_key:
         return BadLogin(_("It does not take the key of «%(user)s».") % {"user": target.user})
-    if target.password:
+    if by_password:
         return BadLogin(_("It does not take the password of «%(user)s».") % {"user": target.user})
     return BadLogin(_("There is neither a password nor a key to sign in with."))
 

@@ -49,10 +49,12 @@ class Command:
     argv: tuple[str, ...]
     is_long: bool = False
     limit_s: float | None = None
+    shown: str = ""
+    """For people, where the arguments say less than they hide."""
 
     @property
     def words(self) -> str:
-        return " ".join(self.argv)
+        return self.shown or " ".join(self.argv)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class SshServer:
     commands: list[str] = field(default_factory=list)
     port: int = 0
     passwords: list[str] = field(default_factory=list)
+    is_closed: threading.Event = field(default_factory=threading.Event)
 
     def target(self, user: str = "root", **fields: object) -> Target:
         values = {"password": PASSWORD, "host_key": written(self.host_key)} | fields
@@ -70,6 +71,12 @@ class SshServer:
         for transport in transports:
             transport.close()
 
+    def close_door(self) -> None:
+        """Nobody comes in any more; who is in stays."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
     def __post_init__(self) -> None:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         self._listener = socket.create_server((self.host, 0), family=family)
@@ -79,9 +86,8 @@ class SshServer:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self.is_closed.set()
+        self.close_door()
         self.drop_all()
         for sock in self._sockets:
             sock.close()
@@ -132,7 +138,8 @@ class _Server(paramiko.ServerInterface):
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.owner.commands.append(command.decode())
         if self.owner.hangs and self.owner.hangs in command.decode():
-            threading.Event().wait(20)
+            self.owner.is_closed.wait(60)
+            raise EOFError  # as when the connection ends: paramiko lets its thread end
         threading.Thread(target=self._run, args=(channel, command.decode()), daemon=True).start()
         return True
 

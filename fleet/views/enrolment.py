@@ -6,12 +6,17 @@ import hashlib
 from typing import Any, cast
 
 from django.conf import settings
-from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from fleet import enrolling
@@ -20,6 +25,8 @@ from fleet.errors import WrongState
 from fleet.forms import EnrolmentForm
 from fleet.models import Enrolment
 from fleet.views import enrol
+from kit.console import ReadOnlyAdmin, pill
+from kit.templatetags.kit import ago
 
 
 def new(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
@@ -78,3 +85,58 @@ def revoke(request: HttpRequest, enrolment: Enrolment) -> HttpResponse:
         except WrongState as refusal:
             messages.error(request, str(refusal))
     return redirect("admin:fleet_enrolment_change", enrolment.pk)
+
+
+class EnrolmentAdmin(ReadOnlyAdmin):
+    list_display = ["made", "name", "state_pill", "vps", "claimed_from", "actor", "failure"]
+    list_display_links = ["made"]
+    list_select_related = ["vps", "actor"]
+    search_fields = ["name", "vps__name", "claimed_from"]
+
+    @admin.display(description=gettext_lazy("made"), ordering="created_at")
+    def made(self, row: Enrolment) -> SafeString:
+        return format_html('<time datetime="{}">{}</time>', row.created_at.isoformat(), ago(row.created_at))
+
+    @admin.display(description=gettext_lazy("state"))
+    def state_pill(self, row: Enrolment) -> SafeString | str:
+        return pill(row.state())
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("new/", view(self.new), name="fleet_enrolment_new"),
+            path("<int:pk>/state/", view(self.state), name="fleet_enrolment_state"),
+            path("<int:pk>/revoke/", view(self.revoke), name="fleet_enrolment_revoke"),
+            *super().get_urls(),
+        ]
+
+    def new(self, request: HttpRequest) -> HttpResponse:
+        self._must_add(request)
+        return new(request, self._context(request))
+
+    def state(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return state(request, self._one(request, pk))
+
+    def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
+        self._must_add(request)
+        return revoke(request, self._one(request, pk))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not object_id.isdecimal():
+            raise Http404
+        return show(request, self._one(request, int(object_id)), self._context(request))
+
+    def _one(self, request: HttpRequest, pk: int) -> Enrolment:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return get_object_or_404(Enrolment.objects.select_related("vps"), pk=pk)
+
+    def _must_add(self, request: HttpRequest) -> None:
+        """Who makes such a command adds a server."""
+        if not request.user.has_perm("fleet.add_vps"):
+            raise PermissionDenied
+
+    def _context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**self.admin_site.each_context(request), "opts": self.opts}

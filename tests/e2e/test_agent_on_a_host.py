@@ -84,6 +84,9 @@ class Server:
     def shown(self, name: str) -> str:
         return self.host.run(["systemctl", "show", "--value", "-p", name, unit.NAME]).strip()
 
+    def journal(self) -> str:
+        return self.host.run(["journalctl", "--no-pager", "-u", unit.NAME])
+
     def signal_agent(self, name: str) -> None:
         self.host.run(["systemctl", "kill", "--kill-whom=main", f"--signal={name}", unit.NAME])
 
@@ -154,6 +157,7 @@ def server(vps_lab: Lab, made: Bundle, tmp_path_factory: pytest.TempPathFactory)
         with contextlib.closing(Ear(redis.url)) as ear:
             server = Server(host, ear, receiver, files)
             server.install(made, environment(redis.url, files.host))
+            server.is_heard()
             yield server
     vps_lab.remove(host)
 
@@ -225,6 +229,13 @@ def test_a_silent_agent_is_started_again_and_the_stream_stays(server: Server, pu
     server.comes_back(restarts)
     flows(publish)
     assert server.playouts() == playouts
+    assert "Watchdog timeout" in server.journal()
+
+
+def test_it_gives_signs_of_life(server: Server) -> None:
+    before, pid = server.shown("WatchdogTimestampMonotonic"), server.shown("MainPID")
+    wait_until(lambda: server.shown("WatchdogTimestampMonotonic") != before, "another sign of life", limit_s=10)
+    assert server.shown("MainPID") == pid, "by itself, not by being started again"
 
 
 def test_an_upgrade_and_the_way_back_leave_the_stream_on_air(
@@ -277,6 +288,7 @@ def test_bundles_that_playouts_began_from_are_kept(server: Server, made: Bundle,
     server.host.run(upgrade.prune())
     assert sorted(server.installed().bundles) == sorted(paths[2:])
     server.upgrade_to(server.upload(made))
+    assert server.passes_gate(made)
 
 
 def test_after_a_reboot_the_stream_returns(server: Server) -> None:
@@ -290,7 +302,8 @@ def test_after_a_reboot_the_stream_returns(server: Server) -> None:
 
 
 def test_no_secret_is_in_the_journal(server: Server) -> None:
-    said = server.host.run(["journalctl", "--no-pager", "-u", unit.NAME])
+    said = server.journal()
     assert "begins" in said
+    assert "the nursery" not in said, "it works from inside the bundle too"
     assert KEY not in said
     assert PASSWORD not in said
