@@ -30,7 +30,7 @@ from kit.console import NoBulkDelete, ReadOnlyAdmin, pill, verdict
 from kit.templatetags.kit import ago, clock
 
 _AGENT = ["agent_version", "agent_protocol"]
-_SSH = ["ssh_user", "ssh_port", "password", "private_key", "use_key"]
+_SSH = ["ssh_user", "ssh_port", "password", "private_key", "use_key", "redis_by_tunnel"]
 _ADDED = [
     (None, {"fields": ["name", "host", "region", "max_streams"]}),
     (_("SSH"), {"fields": _SSH}),

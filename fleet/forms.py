@@ -34,7 +34,7 @@ class VpsForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Vps
         fields = [
             "name", "host", "region", "max_streams", "supports_multistream", "uplink_mbit", "ssh_user", "ssh_port",
-            "use_key",
+            "use_key", "redis_by_tunnel",
         ]  # fmt: skip
 
     def clean_host(self) -> str:

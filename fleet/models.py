@@ -72,6 +72,11 @@ class Vps(models.Model):
     )  # fmt: skip
     supports_multistream = models.BooleanField(_("several destinations per stream"), default=True)
     uplink_mbit = models.PositiveIntegerField(_("uplink limit (Mbit/s)"), null=True, blank=True)
+    redis_by_tunnel = models.BooleanField(
+        _("Redis by an SSH tunnel"),
+        default=False,
+        help_text=_("Its agent reaches Redis through our SSH connection (manage.py redis_tunnels): no open port here."),
+    )
     is_local = models.BooleanField(_("this machine"), default=False, editable=False)
 
     cpu = _percent(_("CPU %"))

@@ -35,6 +35,9 @@ from kit.crypto import CannotOpenError
 log = structlog.get_logger(__name__)
 LIMIT_S: Final = 5.0
 
+TUNNEL_PORT: Final = 16379
+"""On the loopback of a server that reaches Redis through our SSH connection (fleet/tunnels.py)."""
+
 Wanted = dict[int, tuple[str, ...]]
 """The digests of the passwords that are good, by VPS."""
 
@@ -70,8 +73,8 @@ def access(vps: Vps) -> Access:
     except NoUsersError:
         if not settings.AGENTS_SHARE_REDIS_USER:
             raise
-        return Access(_shared_url(), ca())
-    return Access(_url(redis_acl.user_name(vps.pk), user.passwords()[-1]), ca())
+        return Access(_shared_url(vps), ca())
+    return Access(_at(vps, f"{redis_acl.user_name(vps.pk)}:{user.passwords()[-1]}"), ca())
 
 
 def rotate(vps: Vps, actor: User | None) -> None:
@@ -230,18 +233,17 @@ def _told(client: redis.Redis) -> list[str]:
 # ------------------------------------------------------------------------------------------------ the address
 
 
-def _url(user: str, password: str) -> str:
-    return _at(f"{user}:{password}")
+def _shared_url(vps: Vps) -> str:
+    return _at(vps, urlsplit(settings.AGENT_REDIS_URL).netloc.rpartition("@")[0])
 
 
-def _shared_url() -> str:
-    return _at(urlsplit(settings.AGENT_REDIS_URL).netloc.rpartition("@")[0])
-
-
-def _at(who: str) -> str:
+def _at(vps: Vps, who: str) -> str:
     """Channels belong to no database, and options in the query are for this machine: neither goes along."""
     parts = urlsplit(str(settings.AGENT_REDIS_PUBLIC_URL))
     host = parts.netloc.rpartition("@")[2]
+    if vps.redis_by_tunnel:
+        parts, host = urlsplit(str(settings.AGENT_REDIS_URL)), f"127.0.0.1:{TUNNEL_PORT}"
+        parts = parts._replace(scheme="rediss" if parts.scheme == "rediss" else "redis")
     path = parts.path if parts.scheme == "unix" else ""
     return urlunsplit((parts.scheme, f"{who}@{host}" if who else host, path, "", ""))
 

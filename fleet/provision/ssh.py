@@ -113,6 +113,21 @@ class Ssh:
         if not result.is_ok:
             raise SshError(_("«%(path)s» could not be written: %(why)s") % {"path": path, "why": result.said[-500:]})
 
+    @property
+    def is_open(self) -> bool:
+        return self._is_open()
+
+    def take_from(self, port: int, on_channel: Callable[[paramiko.Channel], None]) -> None:
+        """Listens on the server's own loopback, and hands over what connects there. Raises `Lost`, and `SshError` when
+        the server does not allow it or the port is taken. `on_channel` must not wait."""
+        transport = self._client.get_transport()
+        if transport is None or not self._is_open():
+            raise Lost(_("The connection was lost."))
+        try:
+            transport.request_port_forward("127.0.0.1", port, lambda channel, _origin, _server: on_channel(channel))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise SshError(_("It does not let us listen on its port %(port)d.") % {"port": port}) from error
+
     # ---------------------------------------------------------------------------------------- becoming root
 
     def _become_root(self) -> tuple[str, ...]:

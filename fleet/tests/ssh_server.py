@@ -13,6 +13,7 @@ from pathlib import Path
 
 import paramiko
 
+from fleet import tunnels
 from fleet.provision.dialing import Limits, Target
 from fleet.provision.keys import make_private, read_private, written
 
@@ -134,6 +135,30 @@ class _Server(paramiko.ServerInterface):
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return paramiko.OPEN_SUCCEEDED
+
+    def check_port_forward_request(self, address: str, port: int) -> int | bool:
+        """Listens as asked, and hands over what connects."""
+        try:
+            listener = socket.create_server((address, port))
+        except OSError:
+            return False
+        self.owner._sockets.append(listener)
+        threading.Thread(target=self._hand_over, args=(listener,), daemon=True).start()
+        threading.Thread(target=self._until_gone, args=(listener,), daemon=True).start()
+        return port
+
+    def _until_gone(self, listener: socket.socket) -> None:
+        self.transport.join()
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+    def _hand_over(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            while True:
+                sock, origin = listener.accept()
+                channel = self.transport.open_forwarded_tcpip_channel(origin, listener.getsockname())
+                threading.Thread(target=tunnels.join, args=(channel, sock), daemon=True).start()
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.owner.commands.append(command.decode())
