@@ -119,11 +119,15 @@ print("; ".join(each["message"] for each in json.load(open(sys.argv[1]))["checks
   }
 }
 
+ez_start_nginx() {
+  ez_step='start nginx'
+  ez_made="units:yes $ez_made"
+  ez_quietly ez_nginx
+}
+
 ez_start() {
   ez_step='start'
   ez_say 'starting'
-  ez_made="units:yes $ez_made"
-  ez_quietly ez_nginx
   ez_quietly ez_service
   {
     cat "$EZ_UNIT" "$EZ_ENVIRONMENT"
@@ -194,6 +198,7 @@ ez_main() {
   ez_place
   ez_fetch
   ez_register
+  ez_start_nginx
   ez_try
   ez_start
   ez_wait

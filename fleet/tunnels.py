@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-import select
+import selectors
 import socket
 import threading
 import time
@@ -56,14 +56,22 @@ class Plug(Protocol):
 
 def join(one: Plug, other: Plug) -> None:
     """Carries bytes both ways until either side ends; closes both."""
-    ways = {one: other, other: one}
-    with contextlib.closing(one), contextlib.closing(other), contextlib.suppress(OSError, EOFError):
-        while True:
-            for ready in select.select([one, other], [], [])[0]:
-                data = ready.recv(65536)
-                if not data:
-                    return
-                ways[ready].sendall(data)
+    with contextlib.ExitStack() as end:
+        end.enter_context(contextlib.suppress(OSError, EOFError))
+        end.callback(one.close)
+        end.callback(other.close)
+        selector = end.enter_context(selectors.DefaultSelector())
+        selector.register(one, selectors.EVENT_READ, (one, other))
+        selector.register(other, selectors.EVENT_READ, (other, one))
+        while all(_carry(*key.data) for key, _events in selector.select()):
+            pass
+
+
+def _carry(source: Plug, target: Plug) -> bool:
+    data = source.recv(65536)
+    if data:
+        target.sendall(data)
+    return bool(data)
 
 
 def dial_redis() -> socket.socket:

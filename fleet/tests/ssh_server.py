@@ -91,6 +91,8 @@ class SshServer:
         self.close_door()
         self.drop_all()
         for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
             sock.close()
 
     def _accept(self) -> None:
@@ -154,10 +156,16 @@ class _Server(paramiko.ServerInterface):
         listener.close()
 
     def _hand_over(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        """One that the other side does not take, as while it gets ready, is let go; the next may be taken."""
+        with contextlib.suppress(OSError):
             while True:
                 sock, origin = listener.accept()
-                channel = self.transport.open_forwarded_tcpip_channel(origin, listener.getsockname())
+                self.owner._sockets.append(sock)
+                try:
+                    channel = self.transport.open_forwarded_tcpip_channel(origin, listener.getsockname())
+                except (EOFError, paramiko.SSHException):
+                    sock.close()
+                    continue
                 threading.Thread(target=tunnels.join, args=(channel, sock), daemon=True).start()
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:

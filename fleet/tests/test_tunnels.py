@@ -76,6 +76,11 @@ def answers(url):
         return False
 
 
+def stands(keeper, vps):
+    tunnel = keeper.tunnels.get(vps.pk)
+    return tunnel is not None and tunnel.stands.is_set()
+
+
 def test_an_agent_reaches_redis_through_it_under_its_own_user(vps, keep, port, tmp_path):
     keep()
     access = redis_users.access(vps)
@@ -112,11 +117,11 @@ def test_much_comes_through_whole(vps, keep):
 
 def test_it_follows_what_is_wanted(vps, keep, server):
     keeper = keep()
-    wait_until(lambda: vps.pk in keeper.tunnels and keeper.tunnels[vps.pk].stands.is_set(), "it stands", 15)
+    wait_until(lambda: stands(keeper, vps), "it stands", 15)
     redis_users.cut_off(vps, None)
     wait_until(lambda: not keeper.tunnels, "one that is cut off has none", 15)
     redis_users.admit(vps, None)
-    wait_until(lambda: vps.pk in keeper.tunnels and keeper.tunnels[vps.pk].stands.is_set(), "it stands again", 15)
+    wait_until(lambda: stands(keeper, vps), "it stands again", 15)
     Vps.objects.update(redis_by_tunnel=False)
     wait_until(lambda: not keeper.tunnels, "nobody wants it", 15)
     wait_until(lambda: not answers(redis_users.access(vps).url), "it is closed", 15)
@@ -130,7 +135,7 @@ def test_a_wrong_login_is_tried_again_with_the_right_one(vps, keep, caplog):
     assert "wrong" not in caplog.text
     vps.set_password(PASSWORD)
     vps.save()
-    wait_until(lambda: keeper.tunnels[vps.pk].stands.is_set(), "it stands", 15)
+    wait_until(lambda: stands(keeper, vps), "it stands", 15)
 
 
 def test_of_two_keepers_one_works_and_the_other_takes_over(vps, port):
@@ -151,11 +156,11 @@ def test_of_two_keepers_one_works_and_the_other_takes_over(vps, port):
 
 def test_while_redis_is_away_who_connects_is_let_go(vps, keep, port, settings):
     keeper = keep()
-    wait_until(lambda: vps.pk in keeper.tunnels and keeper.tunnels[vps.pk].stands.is_set(), "it stands", 15)
+    wait_until(lambda: stands(keeper, vps), "it stands", 15)
     settings.AGENT_REDIS_URL = "redis://127.0.0.1:1"
     with socket.create_connection(("127.0.0.1", port), 10) as sock:
         assert sock.recv(1) == b""
-    assert keeper.tunnels[vps.pk].stands.is_set()
+    assert stands(keeper, vps)
 
 
 @pytest.mark.parametrize(
