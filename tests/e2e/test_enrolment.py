@@ -16,6 +16,7 @@ from agent.tests.servers import RedisServer
 from fleet.provision import apt
 from lab.hosts import Host, Lab
 from lab.ports import free_port
+from lab.processes import wait_until
 from lab.product import Plan, Product
 from tests.env import OUTSIDE
 
@@ -127,22 +128,58 @@ def test_a_paste_and_it_is_in_the_fleet(page: Page, product: Product, host: Host
     assert "an agent is installed here already" in again.stdout
 
 
+def provision(page: Page) -> list[str]:
+    """By the pages, until it is done; the steps that changed something."""
+    page.get_by_role("link", name="Provision", exact=True).first.click()
+    page.get_by_role("button", name="Provision").click()
+    expect(page.locator("[data-headline]")).to_have_text(re.compile("done|failed"), timeout=LONG_MS)
+    assert page.locator("[data-headline]").inner_text() == "done", page.locator("ol.steps").inner_text()
+    return page.locator("li.step-changed .step-title").all_inner_texts()
+
+
+def pid(host: Host) -> str:
+    return host.run(["systemctl", "show", "--value", "-p", "ExecMainPID", "ezstream-agent"])
+
+
 def test_provisioning_knows_that_road_too(page: Page, product: Product, host: Host) -> None:
     """The same server by SSH afterwards: its agent is not even started again."""
-    began = host.run(["systemctl", "show", "--value", "-p", "ExecMainPID", "ezstream-agent"])
+    began = pid(host)
     page.goto("/admin/fleet/vps/")
     page.get_by_role("link", name="fra-2").click()
     page.fill("#id_password", host.password)
     page.get_by_role("button", name="Save and test the connection").click()
     page.get_by_role("button", name="Test the connection").click()
     page.get_by_role("button", name="Yes, this is its key").click()
-    page.get_by_role("link", name="Provision", exact=True).first.click()
-    page.get_by_role("button", name="Provision").click()
-    expect(page.locator("[data-headline]")).to_have_text(re.compile("done|failed"), timeout=LONG_MS)
-    assert page.locator("[data-headline]").inner_text() == "done", page.locator("ol.steps").inner_text()
-    changed = page.locator("li.step-changed .step-title").all_inner_texts()
-    assert "Start the agent" not in changed, changed
-    assert host.run(["systemctl", "show", "--value", "-p", "ExecMainPID", "ezstream-agent"]) == began
+    page.get_by_role("button", name="Test the connection").click()
+    changed = provision(page)
+    assert not {"Start the agent", "Put the agent there", "Tell it who it is"} & set(changed), changed
+    assert pid(host) == began
+
+
+def test_redis_by_a_tunnel(page: Page, product: Product, host: Host) -> None:
+    """A real sshd: the server needs no way to Redis but ours, and is back after its connection was killed."""
+    tunnels = product._python("tunnels", "manage.py", "redis_tunnels")
+    page.goto("/admin/fleet/vps/")
+    page.get_by_role("link", name="fra-2").click()
+    page.locator("#id_redis_by_tunnel").check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    listens = ["sh", "-c", "ss -Hltn 'sport = :16379'"]
+    wait_until(lambda: "127.0.0.1:16379" in host.run(listens), "it listens on loopback", 30)
+    assert "0.0.0.0" not in host.run(listens)
+    page.get_by_role("link", name="fra-2").click()
+    provision(page)
+    assert "@127.0.0.1:16379" in host.run(["cat", "/etc/ezstream/agent.env"])
+    assert "answered in" in product.manage("fleet_ping", "fra-2")
+    assert tunnels.process is not None
+    tunnels.process.kill()
+    wait_until(lambda: _answers(product), "it is back by another tunnel", 60)
+
+
+def _answers(product: Product) -> bool:
+    try:
+        return "answered in" in product.manage("fleet_ping", "fra-2")
+    except subprocess.CalledProcessError:
+        return False
 
 
 def test_who_is_cut_off_is_out_within_two_seconds(product: Product, host: Host) -> None:
