@@ -17,6 +17,8 @@ from accounts.models import User
 from fleet import answers, commands
 from streams import samples
 
+pytest_plugins = ["lab.hosts.fixtures"]
+
 PASSWORD = "correct horse battery"
 PASSWORD_HASH = "bcrypt_sha256$$2b$12$HG6eR9g/gbvVGWZbHWFeuORYn.YkbHVaj6yha5LGnVWQcr7xNwUN."
 

@@ -34,6 +34,8 @@ class Config:
     max_streams: int | None = None
     ca_file: Path | None = None
     """Certificates trusted for RTMPS besides the system's."""
+    redis_ca_file: Path | None = None
+    """Certificates trusted for a Redis with TLS besides the system's."""
     reach_private: bool = False
     """Development only: loopback and private addresses are destinations and live inputs too."""
     nginx: str = "nginx"
@@ -65,12 +67,29 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         ffmpeg=_read(environ, "EZSTREAM_FFMPEG", str, "ffmpeg"),
         max_streams=_read(environ, "EZSTREAM_MAX_STREAMS", _positive, None),
         ca_file=_read(environ, "EZSTREAM_CA_FILE", _certificates, None),
+        redis_ca_file=_read(environ, "EZSTREAM_REDIS_CA_FILE", _certificates, None),
         reach_private=_read(environ, "EZSTREAM_ALLOW_PRIVATE_DESTINATIONS", _flag, False),
         nginx=_read(environ, "EZSTREAM_NGINX", str, "nginx"),
         nginx_conf=_read(environ, "EZSTREAM_NGINX_CONF", _directory, None),
         nginx_rtmp_port=_read(environ, "EZSTREAM_NGINX_RTMP_PORT", _port, 1935),
         on_exit=_read(environ, "EZSTREAM_ON_EXIT", _exit_mode, "handover"),
     )
+
+
+def from_file(path: Path) -> dict[str, str]:
+    """`NAME=value` lines, as systemd reads them in an EnvironmentFile but for escapes. Raises `ConfigError`."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(f"{path} cannot be read ({reason})") from None
+    pairs = (line.partition("=") for line in map(str.strip, lines) if line and not line.startswith(("#", ";")))
+    return {name.strip(): _unquoted(value.strip()) for name, _, value in pairs}
+
+
+def _unquoted(value: str) -> str:
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if is_quoted else value
 
 
 class _Required:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from agent import __version__, actions, journal, procfs, report, shelf
+from agent import actions, journal, procfs, report, shelf
 from agent.cache import Cache, Entry
 from agent.config import Config
 from agent.decide import decide
@@ -32,10 +32,12 @@ from agent.playout.plan import Destination
 from agent.playout.trial import Trial, trial
 from agent.protocol import DestinationTested, Heartbeat, StreamConfig
 from agent.redis_link import RedisLink
+from agent.service import Service
 from agent.slate_maker import SlateMaker
 from agent.state import State
 from agent.supervisor import Supervisor, exit_reason
 from agent.trials import Trials
+from agent.version import version
 
 TICK_SECONDS: Final = 0.5
 CLOCK_STEP_SECONDS: Final = 1.0
@@ -47,8 +49,9 @@ log = logging.getLogger("agent")
 
 
 class Core:
-    def __init__(self, config: Config, redactor: Redactor) -> None:
+    def __init__(self, config: Config, redactor: Redactor, service: Service) -> None:
         self._config = config
+        self._service = service
         self._redactor = redactor
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._state = State(
@@ -78,6 +81,7 @@ class Core:
             self.post,
             self._heartbeat,
             on_bug=lambda: self.post(Shutdown()),
+            ca_file=config.redis_ca_file,
         )
 
     def post(self, event: Event) -> None:
@@ -90,13 +94,16 @@ class Core:
         self._nursery.warm_up()
         self._take_over()
         self._link.start()
+        self._service.ready(version())
         ticking = asyncio.create_task(self._tick_for_ever())
         picturing = asyncio.create_task(self._pictures.run())
         relaying = asyncio.create_task(self._nginx.run())
         try:
             while not self._done:
                 self._handle(await self._queue.get())
+                self._service.alive(time.monotonic())
         finally:
+            self._service.stopping()
             ticking.cancel()
             picturing.cancel()
             relaying.cancel()
@@ -202,7 +209,7 @@ class Core:
         return Heartbeat(
             vps_id=state.vps_id,
             timestamp=now,
-            agent_version=__version__,
+            agent_version=version(),
             load=self._load.sample(time.monotonic()),
             runs=tuple(report.run_report(run, state.media) for run in state.runs.values()),
             accepting=state.accepting,

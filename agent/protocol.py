@@ -27,7 +27,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, Union
 
 PROTOCOL_VERSION: Final = 1
+"""Counted up when a message gets a part that one side must understand. Whatever is new has a default, and what is not
+known is ignored: so neighbours understand each other, and a fleet is upgraded one server after another."""
+SKEW: Final = 1
+"""How far apart the versions of an agent and its control plane may be."""
 HEARTBEAT_SECONDS: Final = 5.0
+
+HASH_LENGTH: Final = 12
+"""Digits by which bundles are told apart."""
 
 UP_PATTERNS: Final = ("stream-status:*", "stream-progress:*", "vps-status:*")
 
@@ -63,12 +70,33 @@ def vps_channel(vps_id: int) -> str:
     return f"vps-status:{vps_id}"
 
 
+def client_name(vps_id: int, password: str) -> str:
+    """What an agent's connections to Redis are called: by the beginning of the password's digest the control plane sees
+    which of two passwords is in use, and may take the old one away. A random password is not to be guessed from it."""
+    mark = hashlib.sha256(password.encode()).hexdigest()[:8] if password else "none"
+    return f"ezstream-agent-{vps_id}-{mark}"
+
+
 def vps_of_channel(channel: str) -> int:
     """The VPS an up-message speaks for, by the channel it came on (the only sender that cannot be forged)."""
     _, _, suffix = channel.partition(":")
     if not (suffix.isascii() and suffix.isdigit()):
         raise ProtocolError("channel names no VPS")
     return int(suffix)
+
+
+def is_compatible(protocol: int) -> bool:
+    return abs(protocol - PROTOCOL_VERSION) <= SKEW
+
+
+def version_of(source: str, bundle: str) -> str:
+    """What an agent from a bundle calls itself. `bundle`: the hash of the file, hexadecimal, or its beginning."""
+    return f"{source}+{bundle[:HASH_LENGTH]}"
+
+
+def bundle_of(agent_version: str) -> str:
+    """The beginning of the hash of the bundle an agent runs from; empty when it runs from its source."""
+    return agent_version.partition("+")[2]
 
 
 # ------------------------------------------------------------------------------------------------- parts

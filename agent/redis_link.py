@@ -10,16 +10,18 @@ import asyncio
 import contextlib
 import logging
 import random
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from redis import asyncio as aioredis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from agent import protocol
+from agent import protocol, redis_client
 from agent.protocol import (
     HEARTBEAT_SECONDS,
     Command,
@@ -52,6 +54,25 @@ def waits() -> Iterator[float]:
         longest = min(LONGEST_WAIT, longest * 2)
 
 
+def why(error: BaseException) -> str:
+    """What somebody can do something about, in words; else what kind of error it is."""
+    found: BaseException | None = error
+    while found is not None:
+        match found:
+            case ssl.SSLCertVerificationError():
+                return f"its certificate is not good ({getattr(found, 'verify_message', '')})"
+            case ssl.SSLError():
+                return f"no TLS with it ({getattr(found, 'reason', None) or 'broken off'})"
+            case AuthenticationError():
+                return "it does not take our user and password"
+            case NoPermissionError():
+                return "our user may not do this"
+            case ConnectionRefusedError():
+                return "nobody listens there"
+        found = found.__cause__ or found.__context__
+    return type(error).__name__
+
+
 class RedisLink:
     def __init__(
         self,
@@ -60,9 +81,12 @@ class RedisLink:
         on_command: Callable[[Command], None],
         make_heartbeat: Callable[[], Heartbeat],
         on_bug: Callable[[], None],
+        ca_file: Path | None = None,
     ) -> None:
-        """`on_bug` is called when it broke by anything but its connection: it will not work again."""
+        """`on_bug` is called when it broke by anything but its connection: it will not work again. `ca_file`: who
+        signed for a Redis with TLS; None: whoever the system trusts."""
         self._url = url
+        self._ca_file = ca_file
         self._vps_id = vps_id
         self._on_command = on_command
         self._make_heartbeat = make_heartbeat
@@ -118,12 +142,10 @@ class RedisLink:
         self._outbox.popleft()
 
     def _client(self) -> aioredis.Redis:
-        name = f"ezstream-agent-{self._vps_id}"
-        if self._url.startswith("unix:"):
-            return aioredis.Redis.from_url(self._url, client_name=name)
-        return aioredis.Redis.from_url(
-            self._url, client_name=name, socket_connect_timeout=ANSWER_SECONDS, socket_keepalive=True
-        )
+        options = redis_client.options(self._url, self._vps_id, self._ca_file)
+        if not self._url.startswith("unix:"):
+            options |= {"socket_connect_timeout": ANSWER_SECONDS, "socket_keepalive": True}
+        return aioredis.Redis.from_url(self._url, **options)
 
     async def _for_ever(self, name: str, work: Callable[[aioredis.Redis], Any]) -> None:
         tries = 0
@@ -138,7 +160,7 @@ class RedisLink:
                     tries, pauses = 0, waits()
                 tries += 1
                 extra = {"error_type": type(error).__name__, "retry_count": tries, "will_retry": True}
-                log.warning("no connection to Redis for %s", name, extra=extra)
+                log.warning("no connection to Redis for %s: %s", name, why(error), extra=extra)
             finally:
                 await _close(client)
             await asyncio.sleep(next(pauses))

@@ -12,14 +12,17 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
 from ezstream import body_limit, drain  # noqa: E402
-from streams.sockets import websocket_urlpatterns  # noqa: E402
+from ops import sockets as ops_sockets  # noqa: E402
+from streams import sockets as streams_sockets  # noqa: E402
 
 body_limit.install()
 drain.install()
 
+# The streams' last one is for any other address.
+sockets = [*ops_sockets.websocket_urlpatterns, *streams_sockets.websocket_urlpatterns]
 application = ProtocolTypeRouter(
     {
         "http": http,
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(sockets))),
     }
 )

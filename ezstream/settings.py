@@ -129,6 +129,12 @@ else:
 
 REDIS_URL = env.str("REDIS_URL")
 AGENT_REDIS_URL = env.str("AGENT_REDIS_URL", default=REDIS_URL)
+AGENT_REDIS_PUBLIC_URL = env.str("AGENT_REDIS_PUBLIC_URL", default=AGENT_REDIS_URL)
+"""Where agents reach the Redis of AGENT_REDIS_URL. Each signs in as a user of its own: one named here is left away."""
+REDIS_CA_FILE = env.str("REDIS_CA_FILE", default="")
+"""PEM: who signed the certificate agents see there (`manage.py redis_certificates`); empty: who the system trusts."""
+AGENTS_SHARE_REDIS_USER = env.bool("AGENTS_SHARE_REDIS_USER", default=False)
+"""For a Redis that keeps no users: agents then sign in as the control plane does, and can do all that it can."""
 REDIS_LIMITS: dict[str, Any] = {"socket_timeout": 3.0, "socket_connect_timeout": 2.0}
 """Seconds: a Redis that takes connections and does not answer holds no page up for longer, nor for ever."""
 CACHES = {
@@ -268,6 +274,14 @@ ALLOW_PRIVATE_DESTINATIONS = env.bool("ALLOW_PRIVATE_DESTINATIONS", default=Fals
 DEMO_PLATFORM_URL = env.str("DEMO_PLATFORM_URL", default="")
 """Development only: where the demo platform of bin/dev shows what it receives."""
 
+# ------------------------------------------------------------------------------------------------ fleet
+SSH_TRUST_FIRST_USE = env.bool("SSH_TRUST_FIRST_USE", default=False)
+"""Take the host key a server shows first without asking an operator. A changed one is refused in any case."""
+PROVISION_UPGRADE = env.str("PROVISION_UPGRADE", default="security")
+"""What provisioning upgrades: `security`, `full` or `none`."""
+PROVISION_FIREWALL = env.bool("PROVISION_FIREWALL", default=True)
+"""Close every port of a server but SSH (and those an nginx that is not ours serves)."""
+
 # ------------------------------------------------------------------------------------------------ what may load
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -330,6 +344,7 @@ LOGGING = {
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     # Django gives this logger a handler of its own under DEBUG: every line would come twice.
-    "loggers": {"django": {"handlers": [], "level": "INFO"}},
+    # paramiko tells each broken connection with a traceback of its own thread; ours says what it came to.
+    "loggers": {"django": {"handlers": [], "level": "INFO"}, "paramiko": {"level": "CRITICAL"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
 }

@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("allauth.account.urls")),
     path("library/", include("media_library.urls")),
     path("streams/", include("streams.urls")),
+    path("enrol/", include("fleet.urls")),
     path("api/", api.urls),
     path("health", ops_views.live, name="health"),
     path("health/ready", ops_views.ready, name="health_ready"),

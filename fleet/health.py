@@ -11,7 +11,7 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from agent.protocol import PROTOCOL_VERSION
+from agent.protocol import PROTOCOL_VERSION, is_compatible
 
 SILENT_S: Final = 60.0
 FAR_OFF_S: Final = 30.0
@@ -70,7 +70,7 @@ def harms(vitals: Vitals, *, was_unhealthy: bool = False) -> bool:
 
 
 def _complaints(vitals: Vitals, was_unhealthy: bool) -> Iterator[str]:
-    if vitals.protocol is not None and vitals.protocol != PROTOCOL_VERSION:
+    if vitals.protocol is not None and not is_compatible(vitals.protocol):
         words = _("its agent speaks protocol %(theirs)d, this control plane %(ours)d: upgrade the agent")
         yield words % {"theirs": vitals.protocol, "ours": PROTOCOL_VERSION}
     if DISK.is_crossed(vitals.disk, was_unhealthy):

@@ -81,8 +81,17 @@ class Vps(models.Model):
     """When a stream was last taken away from it (`streams.evacuating`)."""
     status_message = models.CharField(_("status message"), max_length=500, blank=True)
     max_streams = models.PositiveIntegerField(_("streams at most"), default=4)
+    use_key = models.BooleanField(
+        _("replace the password by a key"), default=False,
+        help_text=_("Provisioning puts a key of ours there; then the server takes no passwords any more."),
+    )  # fmt: skip
     supports_multistream = models.BooleanField(_("several destinations per stream"), default=True)
     uplink_mbit = models.PositiveIntegerField(_("uplink limit (Mbit/s)"), null=True, blank=True)
+    redis_by_tunnel = models.BooleanField(
+        _("Redis by an SSH tunnel"),
+        default=False,
+        help_text=_("Its agent reaches Redis through our SSH connection (manage.py redis_tunnels): no open port here."),
+    )
     is_local = models.BooleanField(_("this machine"), default=False, editable=False)
 
     cpu = _percent(_("CPU %"))
@@ -130,10 +139,215 @@ class Vps(models.Model):
         self.sealed_password = seal(password, self._context("password"), settings.FIELD_KEYS)
 
     def password(self) -> str:
+        """Empty: none is known."""
+        if not self.sealed_password:
+            return ""
         return unseal(self.sealed_password, self._context("password"), settings.FIELD_KEYS)
 
     def set_private_key(self, private_key: str) -> None:
         self.sealed_private_key = seal(private_key, self._context("private_key"), settings.FIELD_KEYS)
 
     def private_key(self) -> str:
+        """Empty: none is known."""
+        if not self.sealed_private_key:
+            return ""
         return unseal(self.sealed_private_key, self._context("private_key"), settings.FIELD_KEYS)
+
+
+class RunStatus(TonedChoices):
+    """Of a provisioning."""
+
+    QUEUED = "QUEUED", _("waiting for a worker")
+    RUNNING = "RUNNING", _("at work")
+    DONE = "DONE", _("done")
+    FAILED = "FAILED", _("failed")
+    CANCELLED = "CANCELLED", _("cancelled")
+
+    @classmethod
+    def tones(cls) -> dict[str, str]:
+        return {"QUEUED": "info", "RUNNING": "info", "DONE": "live", "FAILED": "danger", "CANCELLED": "warning"}
+
+
+class StepStatus(TonedChoices):
+    WAITING = "WAITING", _("waiting")
+    RUNNING = "RUNNING", _("at work")
+    CHANGED = "CHANGED", _("done")
+    UNCHANGED = "UNCHANGED", _("unchanged")
+    FAILED = "FAILED", _("failed")
+
+    @classmethod
+    def tones(cls) -> dict[str, str]:
+        return {"RUNNING": "info", "CHANGED": "live", "FAILED": "danger"}
+
+
+class ProvisionRun(models.Model):
+    """One provisioning of a server, with what it said. `fleet.provision.lifecycle` alone changes its status."""
+
+    vps = models.ForeignKey(Vps, models.CASCADE, related_name="provisions", verbose_name=_("VPS"))
+    place = models.CharField(_("server"), max_length=270, editable=False)
+    """Host and port, as one: two rows of the same server are not provisioned at once either."""
+    status = models.CharField(_("status"), max_length=10, choices=RunStatus.choices, default=RunStatus.QUEUED)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("asked for by")
+    )
+    requested_at = models.DateTimeField(_("asked for"), default=timezone.now)
+    started_at = models.DateTimeField(_("begun"), null=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
+    touched_at = models.DateTimeField(default=timezone.now)
+    """The last sign of life of the worker that has it."""
+    worker = models.UUIDField(null=True)
+    """Which worker has it: a new one each time it is taken up. What another writes is not taken."""
+    takings = models.PositiveIntegerField(default=0)
+    """How often a worker took it up since somebody asked for it."""
+    cancel_asked = models.BooleanField(default=False)
+    reason = models.CharField(_("why it failed"), max_length=500, blank=True)
+
+    class Meta:
+        verbose_name = _("provisioning")
+        verbose_name_plural = _("provisionings")
+        ordering = ["-requested_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["place"], condition=models.Q(ended_at__isnull=True), name="one_provisioning_of_a_server"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.vps} · {self.requested_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def state(self) -> RunStatus:
+        return RunStatus(self.status)
+
+    @property
+    def is_over(self) -> bool:
+        return self.ended_at is not None
+
+    @property
+    def may_resume(self) -> bool:
+        return self.state in (RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+class ProvisionStep(models.Model):
+    """One step of it. `output` is bounded and free of secrets before it gets here."""
+
+    run = models.ForeignKey(ProvisionRun, models.CASCADE, related_name="steps")
+    name = models.CharField(max_length=40)
+    title = models.CharField(max_length=120)
+    position = models.PositiveIntegerField()
+    status = models.CharField(max_length=10, choices=StepStatus.choices, default=StepStatus.WAITING)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    command = models.TextField(blank=True)
+    """The one in hand, or the one that failed."""
+    output = models.TextField(blank=True)
+    note = models.CharField(max_length=500, blank=True)
+    remedy = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["run", "name"], name="one_step_of_a_name")]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def state(self) -> StepStatus:
+        return StepStatus(self.status)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, or takes since."""
+        if self.started_at is None:
+            return None
+        return ((self.ended_at or timezone.now()) - self.started_at).total_seconds()
+
+
+class RedisUser(models.Model):
+    """What the agent of a VPS signs in to Redis with: user `vps-{id}`. The row is what is wanted; `fleet.redis_users`
+    makes Redis agree."""
+
+    vps = models.OneToOneField(Vps, models.CASCADE, primary_key=True, related_name="redis_user")
+    secret_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    sealed_password = models.TextField(editable=False)
+    sealed_next_password = models.TextField(blank=True, editable=False)
+    """While a password is being replaced: both are good until the agent uses this one."""
+    cut_off_at = models.DateTimeField(_("cut off"), null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("Redis user of a VPS")
+        verbose_name_plural = _("Redis users of VPSes")
+
+    def __str__(self) -> str:
+        return f"vps-{self.vps_id}"
+
+    @property
+    def _context(self) -> str:
+        return f"fleet_redisuser.password.{self.secret_id}"
+
+    def sealed(self, password: str) -> str:
+        """Both columns have one context: the next password becomes the password by being copied."""
+        return seal(password, self._context, settings.FIELD_KEYS)
+
+    def passwords(self) -> list[str]:
+        """All that are good, the one to be used last."""
+        kept = [self.sealed_password, self.sealed_next_password]
+        return [unseal(each, self._context, settings.FIELD_KEYS) for each in kept if each]
+
+
+class EnrolmentState(TonedChoices):
+    """Never stored: worked out from when what happened."""
+
+    WAITING = "waiting", _("waiting for the server…")
+    REGISTERED = "registered", _("registered, waiting for its first heartbeat…")
+    DONE = "done", _("in the fleet")
+    FAILED = "failed", _("failed")
+    REVOKED = "revoked", _("revoked")
+    EXPIRED = "expired", _("expired")
+
+    @classmethod
+    def tones(cls) -> dict[str, str]:
+        return {"waiting": "info", "registered": "info", "done": "live", "failed": "danger", "expired": "warning"}
+
+    @property
+    def is_over(self) -> bool:
+        return self not in (EnrolmentState.WAITING, EnrolmentState.REGISTERED)
+
+
+class Enrolment(models.Model):
+    """A server that adds itself, by a command with a token that is good once. `fleet.enrolling` alone writes."""
+
+    token_digest = models.CharField(max_length=64, unique=True, editable=False)
+    """SHA-256: whoever reads the database can use none."""
+    name = models.CharField(_("name"), max_length=80, blank=True)
+    region = models.CharField(_("region"), max_length=40, blank=True)
+    max_streams = models.PositiveIntegerField(_("streams at most"), default=4, validators=[MinValueValidator(1)])
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("made by")
+    )
+    created_at = models.DateTimeField(_("made"), default=timezone.now)
+    expires_at = models.DateTimeField(_("good until"))
+    revoked_at = models.DateTimeField(_("revoked"), null=True)
+    claimed_at = models.DateTimeField(_("registered"), null=True)
+    claimed_from = models.GenericIPAddressField(_("from"), null=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
+    failure = models.CharField(_("why it failed"), max_length=500, blank=True)
+    vps = models.ForeignKey(Vps, models.SET_NULL, null=True, related_name="enrolments", verbose_name=_("VPS"))
+
+    class Meta:
+        verbose_name = _("server added by a command")
+        verbose_name_plural = _("servers added by a command")
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return self.name or f"{self.created_at:%Y-%m-%d %H:%M}"
+
+    def state(self, now: datetime | None = None) -> EnrolmentState:
+        if self.revoked_at:
+            return EnrolmentState.REVOKED
+        if self.ended_at:
+            return EnrolmentState.FAILED if self.failure else EnrolmentState.DONE
+        if self.claimed_at:
+            return EnrolmentState.REGISTERED
+        is_over = self.expires_at <= (now or timezone.now())
+        return EnrolmentState.EXPIRED if is_over else EnrolmentState.WAITING

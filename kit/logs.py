@@ -17,6 +17,7 @@ _PATTERNS: Final = (
     re.compile(r"((?:key|password|token|secret|signature|sig)[\"']?\s*[=:]\s*[\"']?)[^\s\"',&}]+", re.IGNORECASE),
     # a signed address is as good as the file, as long as it lasts
     re.compile(r"(/library/download/|/streams/pictures/)[^\s\"'?]+"),
+    re.compile(r"(/enrol/)[^/\s\"'?]+"),
     re.compile(r"((?:redis|rediss|postgres|postgresql)://[^:/@\s]*:)[^@\s]+(?=@)", re.IGNORECASE),
     # links out of our e-mails: whoever reads them in a log could open them first
     re.compile(r"(/(?:reset/key/[0-9A-Za-z]+-|confirm-email/))[^/\s\"']+"),

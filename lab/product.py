@@ -36,6 +36,8 @@ class Plan:
     web_port: int
     rtmp_port: int
     platform_port: int
+    address: str = "127.0.0.1"
+    """Where the pages are; another than loopback's for servers of the lab."""
     agents: int = 1
     demo: bool = True
     clip_seconds: int = 20
@@ -55,7 +57,7 @@ class Product:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.url = f"http://127.0.0.1:{plan.web_port}"
+        self.url = f"http://{plan.address}:{plan.web_port}"
         self.platform_url = f"http://127.0.0.1:{plan.platform_port}"
         self.ingest = plan.ingest or {app: ingest_url(app, plan.rtmp_port) for app in APPS}
         self.facts: dict[str, Any] = {}
@@ -116,6 +118,7 @@ class Product:
             "DEBUG": "1",
             "LOG_FORMAT": "line",
             "SITE_URL": self.url,
+            "ALLOWED_HOSTS": f"localhost,{self.plan.address}",
             "VAR_DIR": str(self.plan.home),
             "FFMPEG": ffmpeg(),
             "ALLOW_PRIVATE_DESTINATIONS": "1",
@@ -137,7 +140,7 @@ class Product:
         self._python("platform", "-m", "lab.platform", home, *ports, *record, "--ffmpeg", self.env["FFMPEG"])
 
     def _start_web(self) -> None:
-        bind = ["-b", "127.0.0.1", "-p", str(self.plan.web_port)]
+        bind = ["-b", self.plan.address, "-p", str(self.plan.web_port)]
         self._python("web", "-m", "daphne", "--verbosity", "0", *bind, "ezstream.asgi:application")
 
     def _prepare(self) -> dict[str, Any]:
@@ -155,6 +158,7 @@ class Product:
         self._python("listener", "manage.py", "stream_listen")
         self._start_worker("worker", queue="default", threads=4)
         self._start_worker("media", queue="media", threads=2)
+        self._start_worker("fleet", queue="fleet", threads=4)
         self._python("scheduler", "manage.py", "run_scheduler")
 
     def _start_worker(self, name: str, queue: str, threads: int) -> None:
@@ -163,13 +167,14 @@ class Product:
         self._python(name, "-m", "dramatiq", "ezstream.worker", *options)
 
     def _start_agents(self) -> None:
-        for number, vps_id in enumerate(self.facts["vps_ids"], start=1):
-            self.start_agent(f"agent{number}", vps_id)
+        for number, each in enumerate(self.facts["agents"], start=1):
+            self.start_agent(f"agent{number}", each["vps_id"], each["redis_url"])
 
-    def start_agent(self, name: str, vps_id: int) -> Child:
-        host = f"127.0.0.1:{self.plan.web_port}"
+    def start_agent(self, name: str, vps_id: int, redis_url: str) -> Child:
+        """`redis_url` with the user of this VPS alone."""
+        host = f"{self.plan.address}:{self.plan.web_port}"
         env = {
-            "EZSTREAM_REDIS_URL": self.env["REDIS_URL"],
+            "EZSTREAM_REDIS_URL": redis_url,
             "EZSTREAM_VPS_ID": str(vps_id),
             "EZSTREAM_WORK_DIR": str(self.plan.home / name),
             "EZSTREAM_TRUSTED_HOSTS": host,

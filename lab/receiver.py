@@ -74,7 +74,8 @@ class Publish:
 class Receiver:
     """`with Receiver() as receiver:` listens on `receiver.port`; `receiver.publishes` grows as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self.address = address
         self.port = free_port()
         self.publishes: list[Publish] = []
         self._loop = asyncio.new_event_loop()
@@ -82,7 +83,7 @@ class Receiver:
         self._ready = threading.Event()
 
     def url(self, app: str) -> str:
-        return f"rtmp://127.0.0.1:{self.port}/{app}"
+        return f"rtmp://{self.address}:{self.port}/{app}"
 
     def of(self, app: str) -> list[Publish]:
         return [publish for publish in self.publishes if publish.app == app]
@@ -98,7 +99,7 @@ class Receiver:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", self.port))
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, self.address, self.port))
         self._ready.set()
         self._loop.run_forever()
         server.close()

@@ -13,7 +13,7 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
-from ops import processes
+from ops import processes, redis_tls
 from ops.probes import Probe
 from streams.models import Stream
 
@@ -88,5 +88,7 @@ def _probes() -> dict[str, Probe]:
         "channels": (settings.REDIS_URL, partial(_ask_redis, settings.REDIS_URL)),
         "agents": (settings.AGENT_REDIS_URL, partial(_ask_redis, settings.AGENT_REDIS_URL)),
     }
+    if settings.AGENT_REDIS_PUBLIC_URL.startswith("rediss:"):
+        wanted["certificate"] = (settings.AGENT_REDIS_PUBLIC_URL, redis_tls.ask)
     with _keeping:
         return {name: _kept.setdefault((name, url), Probe(ask)) for name, (url, ask) in wanted.items()}

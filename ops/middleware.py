@@ -15,7 +15,7 @@ from kit.ending import end_within
 
 log = structlog.get_logger(__name__)
 EVERY_S: Final = 10.0
-KIND_OF_QUEUE: Final = {"default": "worker", "media": "media"}
+KIND_OF_QUEUE: Final = {"default": "worker", "media": "media", "fleet": "fleet"}
 
 
 def kinds_served(queues: Collection[str] | None) -> list[str]:
@@ -24,7 +24,8 @@ def kinds_served(queues: Collection[str] | None) -> list[str]:
 
 
 class WorkerAlive(dramatiq.Middleware):
-    """Says every ten seconds which queues are served: «worker» for the streams', «media» for the library's."""
+    """Says every ten seconds which queues are served: «worker» for the streams', «media» for the library's, «fleet»
+    for servers that are provisioned."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()

@@ -20,6 +20,10 @@ class Answer:
     why_not: str = ""
 
 
+class NotWellError(OSError):
+    """It answers, and is not well; the text says why."""
+
+
 class Probe:
     """One question. While it hangs it is not asked again: however many look, one thread waits."""
 
@@ -46,6 +50,8 @@ class Probe:
     def _run(self) -> None:
         try:
             self._answer = Answer(self._ask())
+        except NotWellError as error:
+            self._answer = Answer(why_not=str(error))
         except (DatabaseError, RedisError, OSError) as error:
             self._answer = Answer(why_not=f"does not answer ({type(error).__name__})")
         finally:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from ops.models import Process
 
 FRESH: Final = timedelta(seconds=45)
-KINDS: Final = ("worker", "media", "listener", "scheduler")
+KINDS: Final = ("worker", "media", "fleet", "listener", "scheduler")
 
 
 def record(kind: str, instance: str) -> None:

@@ -7,7 +7,7 @@ from typing import Final, cast
 import redis
 
 NAMESPACE: Final = "dramatiq"
-QUEUES: Final = ("default", "media")
+QUEUES: Final = ("default", "media", "fleet")
 
 
 def depths(client: redis.Redis) -> dict[tuple[str, str], int]:

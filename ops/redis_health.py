@@ -13,7 +13,10 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from agent.protocol import commands_channel
+from fleet import redis_users
 from fleet.models import Vps
+from kit.addresses import is_on_this_machine
+from ops import redis_tls
 from ops.queues import NAMESPACE, QUEUES
 
 TIMEOUT_S: Final = 5.0
@@ -81,6 +84,9 @@ def _of_one(client: redis.Redis, url: str, now: datetime, fix: bool) -> Iterator
         yield from _unending_keys(client, fix)
     if url == settings.AGENT_REDIS_URL:
         yield from _ears(client, now)
+        yield from _agents_users(fix)
+        yield from _open_door(client)
+        yield from (Finding(words) for words in redis_tls.warnings(now))
 
 
 def _server(info: dict[str, Any]) -> Iterator[Finding]:
@@ -140,3 +146,27 @@ def _ears(client: redis.Redis, now: datetime) -> Iterator[Finding]:
             yield Finding(_("«%(vps)s» sends heartbeats but hears no commands") % {"vps": name})
         elif ears > 1:
             yield Finding(_("%(n)d agents hear as «%(vps)s»: each VPS has one") % {"n": ears, "vps": name})
+
+
+def _agents_users(fix: bool) -> Iterator[Finding]:
+    try:
+        if fix:
+            changed = redis_users.apply()
+            redis_users.settle()
+            if changed:
+                yield Finding(_("the agents' users were not as they should be"), is_fixed=True)
+        elif missing := redis_users.missing():
+            words = _("the agents' users are not as they should be: %(names)s")
+            yield Finding(words % {"names": ", ".join(missing)[:200]})
+    except redis_users.NoUsersError as error:
+        if not settings.AGENTS_SHARE_REDIS_USER:
+            yield Finding(str(error))
+
+
+def _open_door(client: redis.Redis) -> Iterator[Finding]:
+    """Users of their own hold nobody back where everybody may come without."""
+    if settings.AGENTS_SHARE_REDIS_USER or is_on_this_machine(settings.AGENT_REDIS_PUBLIC_URL):
+        return
+    default = next((line for line in map(str, client.acl_list()) if line.startswith("user default ")), "")
+    if {"on", "nopass"} <= set(default.split()):
+        yield Finding(_("whoever reaches it may do everything: give its default user a password (requirepass)"))

@@ -125,6 +125,13 @@ JOBS: Final = (
         every=timedelta(minutes=1),
     ),
     Periodic(
+        name="take up lost provisionings",
+        call="fleet.actions.take_up_lost",
+        takes_now=True,
+        every=timedelta(minutes=1),
+    ),
+    Periodic(name="settle enrolments", call="fleet.enrolling.settle", takes_now=True, every=timedelta(minutes=1)),
+    Periodic(
         name="check Redis",
         call="ops.redis_health.check_and_fix",
         takes_now=True,

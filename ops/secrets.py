@@ -9,7 +9,7 @@ from typing import Final
 from django.conf import settings
 from django.db.models import Model
 
-from fleet.models import Vps
+from fleet.models import RedisUser, Vps
 from kit.crypto import is_newest, seal, unseal
 from streams.models import Destination, LiveInput
 
@@ -28,6 +28,8 @@ COLUMNS: Final = (
     Column(LiveInput, "sealed_url", "streams_liveinput.url"),
     Column(Vps, "sealed_password", "fleet_vps.password"),
     Column(Vps, "sealed_private_key", "fleet_vps.private_key"),
+    Column(RedisUser, "sealed_password", "fleet_redisuser.password"),
+    Column(RedisUser, "sealed_next_password", "fleet_redisuser.password"),
 )
 
 

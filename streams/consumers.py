@@ -65,9 +65,13 @@ class PageConsumer(AsyncWebsocketConsumer):
             await self.send(text_data="pong")
 
     async def stream_changed(self, event: dict[str, Any]) -> None:
-        self._waiting.add(event["stream_id"])
+        self.changed(event["stream_id"], hurry=bool(event.get("urgent")))
+
+    def changed(self, pk: int, *, hurry: bool) -> None:
+        """What the page shows under this id is to be rendered anew."""
+        self._waiting.add(pk)
         self._woken.set()
-        if event.get("urgent"):
+        if hurry:
             self._hurry.set()
 
     async def _push_for_ever(self) -> None:
@@ -173,13 +177,13 @@ async def _wait(event: asyncio.Event, limit_s: float) -> bool:
 
 def render_page(scope: dict[str, Any], stream_id: int) -> str:
     """The page's live parts; empty when the stream is gone."""
-    with _eyes_of(scope) as viewer:
+    with eyes_of(scope) as viewer:
         stream = access.streams_seen_by(viewer).select_related("run").filter(pk=stream_id).first()
         return pages.show_html(stream, timezone.now()) if stream else ""
 
 
 def render_rows(scope: dict[str, Any], stream_ids: Iterable[int]) -> str:
-    with _eyes_of(scope) as viewer:
+    with eyes_of(scope) as viewer:
         streams = list(access.streams_seen_by(viewer).select_related("run").filter(pk__in=list(stream_ids)))
         return pages.rows_html(streams, timezone.now()) + pages.numbers_html(groups.numbers(_of(viewer)))
 
@@ -194,7 +198,7 @@ def _on_air_ids(user: User) -> set[int]:
 
 
 @contextmanager
-def _eyes_of(scope: dict[str, Any]) -> Iterator[Viewer]:
+def eyes_of(scope: dict[str, Any]) -> Iterator[Viewer]:
     """Whoever opened the page, as the account is now (a socket outlives being switched off), in their language and
     time zone."""
     viewer = User.objects.filter(pk=scope["user"].pk).first() or AnonymousUser()

@@ -6,6 +6,7 @@ A VPS that is drained and holds nothing any more is INACTIVE.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,8 @@ import structlog
 from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
-from fleet import slots
+from fleet import lifecycle, slots
+from fleet.errors import WrongState
 from fleet.models import Vps, VpsStatus
 from streams import moving, resume
 from streams.errors import Refused
@@ -113,7 +115,6 @@ def _retire_empty() -> None:
     for vps in Vps.objects.filter(status=VpsStatus.DRAINING):
         if slots.held(vps.pk):
             continue
-        Vps.objects.filter(pk=vps.pk, status=VpsStatus.DRAINING).update(
-            status=VpsStatus.INACTIVE, draining_since=None, drain_moves=False
-        )
-        log.info("vps.drained", vps=vps.pk)
+        with contextlib.suppress(WrongState):
+            lifecycle.fire(vps.pk, lifecycle.Event.SWITCH_OFF)
+            log.info("vps.drained", vps=vps.pk)

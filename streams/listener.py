@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from agent.protocol import UP_PATTERNS, DestinationTested, Heartbeat, Pong, ProtocolError, Steered, UpMessage, decode_up
-from fleet import answers, pinging
+from fleet import answers, pinging, redis_users
 from kit import metrics
 from kit.alive import say_alive
 from streams import progress
@@ -82,10 +82,13 @@ class Listener:
 
     async def _to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
         """What is begun in the database is finished, also when we are told to stop meanwhile."""
+        await asyncio.shield(self._begin(work))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._in_hand.add(task)
         task.add_done_callback(self._in_hand.discard)
-        await asyncio.shield(task)
+        return task
 
     # ---------------------------------------------------------------------------------------- reading
 
@@ -107,6 +110,8 @@ class Listener:
         client = redis.asyncio.Redis.from_url(self._url, health_check_interval=10, socket_connect_timeout=5)
         async with client, client.pubsub() as pubsub:
             await pubsub.psubscribe(*UP_PATTERNS)
+            # A Redis that was started anew may have forgotten who agents are: none could sign in.
+            self._begin(database_sync_to_async(redis_users.heal)())
             silent_s = 0
             while True:
                 message = await pubsub.get_message(timeout=1.0)

@@ -26,6 +26,7 @@ from django.utils import timezone
 
 from accounts.models import SignIn, UsageReport, User
 from agent.protocol import DestinationState
+from fleet.models import Enrolment, ProvisionRun, Vps
 from media_library.models import Upload, VideoFile
 from ops.models import Job, Process
 from streams import actions, schedule
@@ -125,6 +126,12 @@ TABLE = [
     owners("streams:input_delete", "input"),
     watched("streams:slate", "stream"),
     everybody("streams:slate_out", "token", answer=403),
+    # ------------------------------------------------------------------------ servers that add themselves
+    everybody("enrol:script", "token"),  # a script that says the token is not known
+    everybody("enrol:agent", "token", answer=403),
+    Row("enrol:register", (403,) * 4, "post", ("token",)),
+    everybody("enrol:state", "token", answer=403),
+    Row("enrol:failed", (403,) * 4, "post", ("token",)),
     # ------------------------------------------------------------------------ library
     members("library:list"),
     members("library:bulk_delete", "post", 302),
@@ -208,6 +215,9 @@ SETS = {"nobody": {302, 403}, "stranger": {302, 403}, "owner": {302, 403}, "oper
 def world(alice: User, bob: User, operator: User) -> dict[str, object]:
     """One of everything: alice owns it, bob has nothing, and a key that must not be seen."""
     vps = build.vps()
+    vps.set_password(CANARY)
+    vps.save()
+    _provisioning(vps)
     stream = build.stream(alice, outputs=0)
     destination = build.destination(alice, key=CANARY)
     output = stream.outputs.create(destination=destination)
@@ -243,6 +253,11 @@ def _file(owner: User) -> VideoFile:
     for name in (file.stored_name, file.thumbnail):
         default_storage.save(name, ContentFile(b"x" * 100))
     return file
+
+
+def _provisioning(vps: Vps) -> None:
+    run = ProvisionRun.objects.create(vps=vps, place="127.0.0.1:22", status="FAILED", ended_at=timezone.now())
+    run.steps.create(name="packages", title="Install", position=0, status="FAILED", output="E: no", remedy="Look.")
 
 
 def _slate(stream: Stream) -> None:
@@ -358,20 +373,21 @@ def _console_addresses() -> list[str]:
         verbs = ("start", "stop", "force-stop")
         found += [reverse("admin:streams_stream_verb", args=[stream.pk, verb]) for verb in verbs]
         found.append(reverse("admin:streams_stream_move", args=[stream.pk]))
+    for vps in Vps.objects.all():
+        found += [reverse(f"admin:fleet_vps_{page}", args=[vps.pk]) for page in ("connection", "provision")]
+    found += [reverse("admin:fleet_enrolment_new")]
+    for row in Enrolment.objects.all():
+        found += [reverse(f"admin:fleet_enrolment_{page}", args=[row.pk]) for page in ("state", "revoke")]
+    for run in ProvisionRun.objects.all():
+        found += [reverse("admin:fleet_provisionrun_fragments", args=[run.pk])]
+        found += [reverse("admin:fleet_provisionrun_verb", args=[run.pk, verb]) for verb in ("resume", "cancel")]
     return found
 
 
 def test_every_console_address_is_of_a_known_kind():
-    kinds = (
-        "_changelist",
-        "_add",
-        "_change",
-        "_history",
-        "_delete",
-        "_password_change",
-        "_stream_verb",
-        "_stream_move",
-    )
+    kinds = ("_changelist", "_add", "_change", "_history", "_delete", "_password_change", "_stream_verb")
+    kinds += ("_stream_move", "_enrolment_new", "_enrolment_state", "_enrolment_revoke")
+    kinds += ("_vps_connection", "_vps_provision", "_provisionrun_fragments", "_provisionrun_verb")
     unknown = {name for name in console() - CONSOLE_OTHERS - set(CONSOLE_PAGES) if not name.endswith(kinds)}
     assert not unknown, f"visit these in _console_addresses: {sorted(unknown)}"
 

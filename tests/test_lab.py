@@ -1,6 +1,7 @@
 """The stand-ins that `bin/dev`, tests and benches start, in places that are hard to name."""
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 import redis
 
 from lab.dev import OnlyOne, RunsAlreadyError
+from lab.hosts import needs
 from lab.platform import has_nginx, live, make_folders, nginx_binary, nginx_conf
 from lab.ports import free_port
 from lab.valkey import Valkey
@@ -61,3 +63,17 @@ def test_a_home_is_used_once_at_a_time(tmp_path: Path) -> None:
         pass
     with OnlyOne(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("uid", "has", "words"),
+    [
+        (1000, lambda program: "/bin/x", "need root"),
+        (0, lambda program: None, "apt-get install mmdebstrap systemd-container nftables"),
+        (0, lambda program: None if program == "nft" else "/bin/x", "apt-get install nftables$"),
+    ],
+)
+def test_what_hosts_need_is_named(uid, has, words, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs.os, "getuid", lambda: uid)
+    monkeypatch.setattr(needs.shutil, "which", has)
+    assert re.search(words, needs.missing())

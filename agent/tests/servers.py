@@ -25,21 +25,25 @@ HOME = Path(__file__).resolve().parent.parent.parent
 
 
 class RedisServer:
-    """An empty redis-server; `stop()` and `start()` make an outage on the same port."""
+    """An empty redis-server; `stop()` and `start()` make an outage on the same port. `options`: more of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str, address: str = "127.0.0.1", password: str = "") -> None:
+        """At another address than loopback's it wants a password."""
+        self._options = options
+        self._address, self._password = address, password
         self._port = free_port()
         self._directory = tempfile.TemporaryDirectory(prefix="redis-")
         self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.url = f"redis://:{password}@{address}:{self._port}/0" if password else f"redis://{address}:{self._port}/0"
         self.unix_url = f"unix://{self._directory.name}/redis.sock"
 
     def start(self) -> None:
-        command = [shutil.which("redis-server") or "redis-server", "--bind", "127.0.0.1"]
+        command = [shutil.which("redis-server") or "redis-server"]
+        command += ["--bind", *{"127.0.0.1", self._address}, "--requirepass", self._password]
         command += ["--port", str(self._port), "--dir", self._directory.name]
         command += ["--unixsocket", f"{self._directory.name}/redis.sock"]
         command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL)
         wait_open(self._port)
 
     def stop(self) -> None:
@@ -71,11 +75,12 @@ class FileServer:
     bytes_per_second: float | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
     """(path, Range) of each request"""
+    address: str = "127.0.0.1"
     port: int = 0
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     def url(self, path: str) -> str:
         return f"http://{self.host}{path}"
@@ -87,8 +92,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def file_server() -> Iterator[FileServer]:
-    world = FileServer()
+def file_server(address: str = "127.0.0.1") -> Iterator[FileServer]:
+    world = FileServer(address=address)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -152,7 +157,7 @@ def file_server() -> Iterator[FileServer]:
             with contextlib.suppress(ConnectionError, ValueError):
                 super().finish()
 
-    server = _Server(("127.0.0.1", 0), Handler)
+    server = _Server((address, 0), Handler)
     server.daemon_threads = True
     world.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

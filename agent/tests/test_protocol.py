@@ -182,3 +182,38 @@ def test_a_status_without_its_parts_is_read() -> None:
     message = decode_up("stream-status:7", json.dumps(body))
     assert isinstance(message, StreamStatus)
     assert message.run is None
+
+
+REQUIRED = json.loads(GOLDEN.with_name("required.json").read_text())
+"""What messages of protocol 1, and their parts, cannot do without, for ever: one version behind, no more is sent."""
+
+
+def test_what_is_new_has_a_default() -> None:
+    for name, required in REQUIRED.items():
+        fields = dataclasses.fields(getattr(protocol, name))
+        missing = dataclasses.MISSING
+        found = [each.name for each in fields if each.default is missing and each.default_factory is missing]
+        assert sorted(found) == required, name
+
+
+@pytest.mark.parametrize(("apart", "well"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
+def test_neighbouring_versions_understand_each_other(apart: int, well: bool) -> None:
+    assert protocol.is_compatible(protocol.PROTOCOL_VERSION + apart) is well
+    body = json.loads(golden("heartbeat")) | {"protocol": protocol.PROTOCOL_VERSION + apart, "new": [{}]}
+    message = decode("heartbeat", json.dumps(body))
+    assert isinstance(message, protocol.Heartbeat)
+    assert message.protocol == protocol.PROTOCOL_VERSION + apart, "also of a stranger: it is shown as what it is"
+
+
+def test_a_command_of_tomorrow_is_refused_and_nothing_else() -> None:
+    with pytest.raises(ProtocolError, match="unknown command"):
+        decode_command('{"command":"DANCE","timestamp":1}')
+
+
+@pytest.mark.parametrize(("agent", "bundle"), [("0.1.0", ""), ("0.1.0+3f2a", "3f2a"), ("", "")])
+def test_the_bundle_in_a_version(agent: str, bundle: str) -> None:
+    assert protocol.bundle_of(agent) == bundle
+
+
+def test_a_version_names_its_bundle() -> None:
+    assert protocol.bundle_of(protocol.version_of("0.1.0", "a" * 64)) == "a" * 12

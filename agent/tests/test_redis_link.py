@@ -4,13 +4,15 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 from agent import redis_link
 from agent.protocol import Command, Heartbeat, Load, Ping, StreamProgress, StreamStatus, encode
-from agent.redis_link import OUTBOX, RedisLink, waits
+from agent.redis_link import OUTBOX, RedisLink, waits, why
 from agent.tests.servers import Ear, RedisServer
 from lab.processes import ROOM
 
@@ -172,3 +174,21 @@ def test_waits_grow_and_spread() -> None:
     first, *_, last = [pause for pause, _ in zip(waits(), range(12), strict=False)]
     assert 0.1 <= first <= 0.25
     assert 2.5 <= last <= 5
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ssl.SSLCertVerificationError(1, "x"), "its certificate is not good"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), "no TLS with it"),
+        (AuthenticationError("WRONGPASS sesame"), "it does not take our user and password"),
+        (NoPermissionError("NOPERM sesame"), "our user may not do this"),
+        (ConnectionRefusedError(111, "sesame"), "nobody listens there"),
+        (OSError("sesame"), "ConnectionError"),
+    ],
+)
+def test_why_there_is_no_connection_is_told_in_words(error: Exception, words: str) -> None:
+    wrapped = ConnectionError("sesame")
+    wrapped.__cause__ = error
+    assert why(wrapped).startswith(words)
+    assert "sesame" not in why(wrapped)

@@ -44,7 +44,7 @@ def test_what_is_on_air_what_failed_and_how_the_fleet_is(client, alice):
     for words in ["Night train", "Bells", "The disk is full.", "fra-1", "1 / 4", "10 minutes ago", "clean up", "Boom"]:
         assert words in page
     assert (answer.context["on_air_total"], answer.context["failing_total"]) == (1, 1)
-    assert [each["is_alive"] for each in answer.context["processes"]] == [True, False, False, False]
+    assert [each["is_alive"] for each in answer.context["processes"]] == [True, False, False, False, False]
 
 
 def test_its_queries_do_not_grow(client, alice):

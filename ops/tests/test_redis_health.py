@@ -97,7 +97,7 @@ def test_keys_that_would_never_go_are_let_go(client, capsys):
 @pytest.mark.usefixtures("listener")
 def test_a_policy_that_throws_jobs_away_and_a_memory_that_is_full(client):
     client.config_set("maxmemory-policy", "allkeys-lru")
-    client.config_set("maxmemory", client.info()["used_memory"])
+    client.config_set("maxmemory", client.info()["used_memory"] // 2)
     found = list(look())
     client.config_set("maxmemory-policy", "noeviction")
     assert "throws queued jobs away" in found[1]

@@ -3,7 +3,7 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from fleet.models import Vps
+from fleet.models import RedisUser, Vps
 from ops import secrets
 from streams.models import Destination, LiveInput
 
@@ -70,3 +70,14 @@ def test_without_the_old_key_it_says_which_is_missing(destination, settings):
     settings.FIELD_KEYS = {"new": NEW}
     with pytest.raises(CommandError, match="«old»"):
         call_command("secrets_reseal")
+
+
+def test_both_passwords_of_an_agent_are_sealed_again(vps, settings):
+    user = RedisUser(vps=vps)
+    user.sealed_password, user.sealed_next_password = user.sealed("old"), user.sealed("new")
+    user.save()
+    settings.FIELD_KEYS = {"new": NEW, "old": OLD}
+    assert secrets.reseal() == 3
+    settings.FIELD_KEYS = {"new": NEW}
+    user.refresh_from_db()
+    assert user.passwords() == ["old", "new"]

@@ -17,7 +17,7 @@ from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisGone
 
 from agent.protocol import Steered, encode, status_channel, vps_channel
-from fleet import answers
+from fleet import answers, redis_acl, redis_users
 from lab.processes import wait_until
 from lab.valkey import Valkey
 from streams import progress
@@ -260,3 +260,21 @@ async def test_an_answer_goes_past_a_database_that_is_slow(monkeypatch):
         assert not go_on.is_set()
         go_on.set()
     assert found["item_id"] == 5
+
+
+async def test_a_redis_that_forgot_who_agents_are_is_told_when_the_listener_comes():
+    vps = await database_sync_to_async(build.vps)()
+    url = (await database_sync_to_async(redis_users.access)(vps)).url
+    async with redis.asyncio.Redis.from_url(settings.AGENT_REDIS_URL) as client:
+        await client.acl_deluser(redis_acl.user_name(vps.pk))
+
+    async def can_sign_in():
+        try:
+            async with redis.asyncio.Redis.from_url(url, driver_info=None) as agent:
+                return await agent.ping()
+        except RedisGone:
+            return False
+
+    assert not await can_sign_in()
+    async with listening():
+        await until(can_sign_in)

@@ -93,7 +93,7 @@ def test_a_worker_says_that_it_is_alive():
 
 
 def test_a_worker_says_which_queues_it_serves():
-    assert kinds_served(None) == ["worker", "media"]
+    assert kinds_served(None) == ["worker", "media", "fleet"]
     assert kinds_served({"default"}) == ["worker"]
     assert kinds_served({"media"}) == ["media"]
 

@@ -335,7 +335,7 @@ def half_a_chunk(house: House, upload: str) -> socket.socket:
     return sock
 
 
-@pytest.mark.parametrize("name", ["worker", "media", "listener", "scheduler"])
+@pytest.mark.parametrize("name", ["worker", "media", "fleet", "listener", "scheduler"])
 def test_every_process_ends_in_time_and_the_stream_does_not_notice(house: House, name: str) -> None:
     connections = house.connections()
     assert ends(house, name) < ENDS_WITHIN_S * ROOM

@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 from fleet.models import Vps, VpsStatus
+from fleet.redis_users import access
 from ops import demo
 
 
@@ -23,16 +24,17 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
-        facts: dict[str, Any] = {"vps_ids": [_local_vps(number) for number in range(1, options["agents"] + 1)]}
+        fleet = [_local_vps(number) for number in range(1, options["agents"] + 1)]
+        facts: dict[str, Any] = {"agents": [{"vps_id": vps.pk, "redis_url": access(vps).url} for vps in fleet]}
         if options["demo"]:
             facts["people"] = demo.people()
             facts["stream_id"] = demo.channel(options["ingest"], options["clip_seconds"]).pk
         self.stdout.write(json.dumps(facts))
 
 
-def _local_vps(number: int) -> int:
+def _local_vps(number: int) -> Vps:
     vps, _ = Vps.objects.get_or_create(
         name=f"local-{number}",
         defaults={"host": "127.0.0.1", "is_local": True, "status": VpsStatus.ACTIVE, "region": "local"},
     )
-    return vps.pk
+    return vps

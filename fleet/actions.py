@@ -1,0 +1,102 @@
+"""The fleet's verbs: what operators do to a server, by whatever road."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from accounts import audit
+from accounts.models import User
+from fleet import lifecycle as vps_lifecycle
+from fleet import tasks
+from fleet.errors import WrongState
+from fleet.models import ProvisionRun, RunStatus, Vps
+from fleet.provision import keys, lifecycle, probing
+from fleet.provision.lifecycle import MOST_TAKINGS, STALE
+from kit.actors import send_after_commit
+
+log = structlog.get_logger(__name__)
+
+
+def provision(vps: Vps, actor: User | None) -> ProvisionRun:
+    """Queues it. Raises `WrongState`."""
+    if not (vps.sealed_password or vps.sealed_private_key):
+        raise WrongState(_("Give it a password or a private key first."))
+    if not vps.host_key and not settings.SSH_TRUST_FIRST_USE:
+        raise WrongState(_("Its host key is not confirmed yet: test the connection, and confirm it."))
+    with transaction.atomic():
+        run = lifecycle.begin(vps, actor, timezone.now())
+        audit.record(actor, "provision", vps, run=run.pk)
+        send_after_commit(tasks.provision, run.pk)
+    return run
+
+
+def resume(run: ProvisionRun, actor: User | None) -> None:
+    """Goes on with the first step that is not done. Raises `WrongState`."""
+    with transaction.atomic():
+        lifecycle.resume(run, timezone.now())
+        audit.record(actor, "resume provisioning", run.vps, run=run.pk)
+        send_after_commit(tasks.provision, run.pk)
+
+
+def cancel(run: ProvisionRun, actor: User | None) -> None:
+    """Ends it after what cannot be stopped. Raises `WrongState`."""
+    with transaction.atomic():
+        lifecycle.ask_to_cancel(run, timezone.now())
+        audit.record(actor, "cancel provisioning", run.vps, run=run.pk)
+
+
+def test_connection(vps: Vps, actor: User | None) -> probing.Probe:
+    """Within ten seconds, whatever is wrong."""
+    found = probing.probe(vps)
+    audit.record(actor, "test connection", vps, answer=found.kind)
+    return found
+
+
+def confirm_host_key(vps: Vps, host_key: str, actor: User | None) -> None:
+    """Pins what an operator was shown. Raises `WrongState` when another one is pinned by now."""
+    try:
+        shown = keys.fingerprint(keys.written(keys.read_host_key(host_key)))
+    except ValueError:
+        raise WrongState(_("This is no host key.")) from None
+    if not Vps.objects.filter(pk=vps.pk, host_key="").update(host_key=host_key):
+        raise WrongState(_("A host key is pinned already. Forget it first, if it was installed anew."))
+    audit.record(actor, "confirm host key", vps, fingerprint=shown)
+
+
+def forget_host_key(vps: Vps, actor: User | None) -> None:
+    audit.record(actor, "forget host key", vps, fingerprint=keys.fingerprint(vps.host_key))
+    Vps.objects.filter(pk=vps.pk).update(host_key="")
+
+
+def set_state(vps: Vps, event: vps_lifecycle.Event, actor: User | None) -> None:
+    """Takes streams, drains, switches off. Raises `WrongState`."""
+    new = vps_lifecycle.fire(vps.pk, event)
+    audit.record(actor, f"set {new.value.lower()}", vps)
+
+
+def take_up_lost(now: datetime) -> str:
+    """For the scheduler: runs whose worker is gone, or that nobody took, are queued again; not for ever."""
+    lost = ProvisionRun.objects.filter(ended_at__isnull=True, touched_at__lt=now - STALE).select_related("vps")
+    taken = sum(_take_up(run, now) for run in lost)
+    return ngettext("%(n)d provisioning taken up again", "%(n)d provisionings taken up again", taken) % {"n": taken}
+
+
+def _take_up(run: ProvisionRun, now: datetime) -> bool:
+    if run.cancel_asked:
+        lifecycle.cancel(run, None)
+        return False
+    if run.takings >= MOST_TAKINGS:
+        lifecycle.fail(run, None, _("Its worker was lost again and again. Look at the log, then resume."))
+        return False
+    log.warning("provision.taken_up_again", provisioning=run.pk, vps=run.vps_id, takings=run.takings)
+    if run.state is RunStatus.QUEUED:  # so that it is not queued each minute while it waits in a long queue
+        ProvisionRun.objects.filter(pk=run.pk, worker__isnull=True).update(touched_at=now)
+    send_after_commit(tasks.provision, run.pk)
+    return True

@@ -1,0 +1,163 @@
+"""A provisioning from its first step to its last, by one worker. Whoever takes it up later goes on where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from dramatiq.middleware import Shutdown, TimeLimitExceeded
+
+from fleet.models import ProvisionRun, ProvisionStep, StepStatus, Vps
+from fleet.provision import detached, lifecycle, planning, redis_access
+from fleet.provision.errors import SshError
+from fleet.provision.keeping import Cancelled, Keeper, TakenOver
+from fleet.provision.session import Session
+from fleet.provision.ssh import Ssh
+from fleet.provision.step import Step, Verb
+from fleet.provision.stepping import Outcome, StepFailed, Stepper
+from fleet.provision.steps import steps
+from kit.crypto import CannotOpenError
+
+log = structlog.get_logger(__name__)
+LOOK_EVERY_S: Final = 0.25
+OVER: Final = (StepStatus.CHANGED, StepStatus.UNCHANGED)
+_WHY_LIMIT_S: Final = 10.0
+
+
+def run(run_id: int) -> bool:
+    """Does what is left of it. False: the worker ends, and the run is to be queued again."""
+    worker = lifecycle.take(run_id, timezone.now())
+    if worker is None:
+        return True
+    row = ProvisionRun.objects.select_related("vps").get(pk=run_id)
+    structlog.contextvars.bind_contextvars(vps=row.vps_id, provisioning=run_id)
+    with _settled(row, worker) as settle:
+        try:
+            _Runner(row, worker).go()
+            settle(lifecycle.finish(row, worker))
+        except StepFailed as failure:
+            settle(lifecycle.fail(row, worker, str(failure)))
+        except CannotOpenError as error:
+            settle(lifecycle.fail(row, worker, _("Its password or key does not open: %(why)s.") % {"why": error}))
+        except Cancelled:
+            settle(lifecycle.cancel(row, worker))
+        except TakenOver:
+            settle(True)
+        except TimeLimitExceeded:
+            settle(lifecycle.fail(row, worker, _("It took longer than half an hour.")))
+        except Shutdown:
+            settle(True)
+            log.info("provision.handed_back")
+            return not lifecycle.hand_back(run_id, worker)
+    log.info("provision.ended", status=ProvisionRun.objects.values_list("status", flat=True).get(pk=run_id))
+    return True
+
+
+@contextlib.contextmanager
+def _settled(row: ProvisionRun, worker: uuid.UUID) -> Iterator[_Settle]:
+    """Whatever else happens is a bug: the run has failed, and the error goes its way."""
+    settle = _Settle()
+    try:
+        yield settle
+    finally:
+        if not settle.is_done:
+            lifecycle.fail(row, worker, _("Something went wrong on our side; the log of the worker says what."))
+
+
+class _Settle:
+    is_done = False
+
+    def __call__(self, _held: bool) -> None:
+        self.is_done = True
+
+
+class _Runner:
+    def __init__(self, row: ProvisionRun, worker: uuid.UUID) -> None:
+        self._row = row
+        self._vps = row.vps
+        self._keeper = Keeper(row, worker)
+        self._session = Session(lambda: planning.target_of(self._vps), self._keeper.tick, self._opened)
+        self._stepper = Stepper(self._session, self._keeper, self._verb)
+        self._restarted_at: datetime | None = None
+
+    def go(self) -> None:
+        plan = planning.plan_for(self._vps)
+        self._keeper.redact.learn(*planning.secrets_of(self._vps, plan, redis_access.access_for(self._vps)))
+        wanted = steps(plan)
+        lifecycle.lay_out(self._row, [(step.name, step.title) for step in wanted])
+        rows = {row.name: row for row in self._row.steps.all()}
+        with contextlib.closing(self._session):
+            for step in wanted:
+                if rows[step.name].state not in OVER:
+                    self._do(step, rows[step.name])
+
+    def _do(self, step: Step, row: ProvisionStep) -> None:
+        self._keeper.begin(row)
+        try:
+            outcome = self._heartbeat(step) if step.is_heartbeat else self._stepper.do(step)
+        except StepFailed as failure:
+            self._tell_why(step)
+            self._keeper.end(StepStatus.FAILED, str(failure), failure.remedy)
+            words = self._keeper.redact(f"«{step.title}»: {failure}")
+            raise StepFailed(words, failure.remedy) from failure
+        except Cancelled:
+            self._end_detached(step)
+            self._keeper.end(StepStatus.FAILED, _("Cancelled."))
+            raise
+        status = StepStatus.CHANGED if outcome.is_changed else StepStatus.UNCHANGED
+        self._keeper.end(status, outcome.note)
+        if step.name == "service" and outcome.is_changed:
+            self._restarted_at = timezone.now()
+
+    # ---------------------------------------------------------------------------------------- parts
+
+    def _opened(self, ssh: Ssh) -> None:
+        """The key that was trusted at first use is the one from now on."""
+        if not self._vps.host_key and Vps.objects.filter(pk=self._vps.pk, host_key="").update(host_key=ssh.host_key):
+            self._vps.host_key = ssh.host_key
+            self._keeper.line(_("— its host key was taken on trust and is pinned now —"))
+
+    def _verb(self, verb: Verb) -> None:
+        match verb:
+            case Verb.NEW_CONNECTION:
+                self._session.renew()
+            case Verb.NEW_CONNECTION_BY_KEY:
+                self._session.renew(replace(planning.target_of(self._vps), by_key_only=True))
+            case Verb.FORGET_PASSWORD:
+                Vps.objects.filter(pk=self._vps.pk).update(sealed_password="")
+                self._vps.sealed_password = ""
+
+    def _heartbeat(self, step: Step) -> Outcome:
+        """Heard since the agent was started; or lately, when nothing was."""
+        since = self._restarted_at or timezone.now() - settings.HEARTBEAT_FRESH
+        until = timezone.now() + timedelta(seconds=step.limit_s)
+        while True:
+            heard = Vps.objects.filter(pk=self._vps.pk, last_heartbeat_at__gte=since).first()
+            if heard is not None:
+                return Outcome(self._restarted_at is not None, _("agent %(v)s") % {"v": heard.agent_version or "–"})
+            if timezone.now() > until:
+                raise StepFailed(_("No heartbeat within %(s)d s.") % {"s": step.limit_s}, step.remedy)
+            self._session.pause(LOOK_EVERY_S)
+
+    def _tell_why(self, step: Step) -> None:
+        if step.why:
+            with contextlib.suppress(SshError):
+                result = self._session.run(step.why, limit_s=_WHY_LIMIT_S)
+                self._keeper.command(" ".join(step.why))
+                for line in result.said.splitlines():
+                    self._keeper.line(line)
+
+    def _end_detached(self, step: Step) -> None:
+        """A tick would raise again at once, so the connection is asked without."""
+        with contextlib.suppress(SshError, Cancelled):
+            ssh = self._session.open()
+            ssh.on_tick = None
+            ssh.run(detached.end(step.name))

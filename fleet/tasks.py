@@ -1,0 +1,24 @@
+"""Background jobs of the fleet: ids in, one function called.
+
+They have a queue and a worker of their own: a server takes minutes, and neither a Start nor a film may wait behind it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import dramatiq
+
+from fleet.provision import runner
+from kit.actors import send_after_commit
+
+QUEUE: Final = "fleet"
+_LIMIT_MS: Final = 1_800_000
+
+
+@dramatiq.actor(
+    actor_name="fleet_provision", queue_name=QUEUE, time_limit=_LIMIT_MS, max_retries=0, notify_shutdown=True
+)
+def provision(run_id: int) -> None:
+    if not runner.run(run_id):
+        send_after_commit(provision, run_id)

@@ -1,0 +1,1 @@
+"""Pages of the operators' console about servers, beside what the admin makes by itself."""
