@@ -45,7 +45,9 @@ def check(vpses: Iterable[Vps], now: datetime) -> list[Checkup]:
 def _check(vps: Vps, now: datetime) -> Checkup:
     is_expected = vps.state in IN_SERVICE
     reason = judge(_vitals(vps, now), was_unhealthy=bool(vps.unhealthy))[:500] if is_expected else ""
-    Vps.objects.filter(pk=vps.pk).update(unhealthy=reason, last_health_check_at=now)
+    # A heartbeat that came meanwhile knows better.
+    as_read = Vps.objects.filter(pk=vps.pk, last_heartbeat_at=vps.last_heartbeat_at)
+    as_read.update(unhealthy=reason, last_health_check_at=now)
     if bool(reason) != bool(vps.unhealthy):
         log.warning("fleet.unhealthy" if reason else "fleet.well_again", vps=vps.pk, reason=reason or vps.unhealthy)
     return Checkup(vps.pk, vps.name, reason, vps.unhealthy)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import F, FloatField, Value
+from django.db.models import Case, F, FloatField, Value, When
 from django.db.models.functions import Coalesce
 
 from agent.protocol import Heartbeat, Pong
+from fleet.health import SILENT_S
 from fleet.models import Vps
 
 NEWEST_WEIGHS: Final = 0.05
@@ -17,8 +18,12 @@ MOST_S: Final = 10.0**9
 
 
 def apply_heartbeat(heartbeat: Heartbeat, now: datetime) -> bool:
-    """False for a VPS that is not in the database. Times are ours: an agent's clock may be wrong."""
+    """False for a VPS that is not in the database. Times are ours: an agent's clock may be wrong.
+
+    What was held against it when it fell silent, or for being silent, is out of date: it starts well.
+    """
     load = heartbeat.load
+    was_heard = When(last_heartbeat_at__gte=now - timedelta(seconds=SILENT_S), then=F("unhealthy"))
     cpu = _percent(load.cpu)
     rows = Vps.objects.filter(pk=heartbeat.vps_id).update(
         cpu=cpu,
@@ -30,6 +35,7 @@ def apply_heartbeat(heartbeat: Heartbeat, now: datetime) -> bool:
         agent_version=heartbeat.agent_version[:40],
         agent_protocol=min(2**31 - 1, max(0, heartbeat.protocol)),
         accepting=heartbeat.accepting,
+        unhealthy=Case(was_heard, default=Value("")),
         last_heartbeat_at=now,
     )
     return rows > 0
