@@ -72,7 +72,7 @@ def test_a_vps_that_was_silent_is_well_with_its_first_heartbeat(db, silent_s):
 def test_a_heartbeat_that_comes_while_a_vps_is_looked_at_is_heard(db):
     now = timezone.now()
     looked_at = build.vps(last_heartbeat_at=now - timedelta(minutes=10))
-    heartbeats.apply([build.heartbeat(looked_at)], now)
+    heartbeats.apply([build.heartbeat(looked_at, timestamp=now.timestamp())], now)
     checkups.check([looked_at], now)
     assert Vps.objects.get().unhealthy == ""
 
