@@ -21,7 +21,8 @@ from agent.actions import Steer
 from agent.events import Event, PlayoutExited, PlayoutHung, PlayoutStarted, PlayoutStatus, SteerAnswered
 from agent.journal import write_atomically
 from agent.nursery import Nursery, clean_environment, home_of_the_package
-from agent.playout_link import STEER_SECONDS, Answer, PlayoutLink
+from agent.playout_link import STEER_SECONDS, PlayoutLink
+from agent.playout_words import Answer
 
 PLAN: Final = "plan.json"
 EXIT: Final = "exit.json"

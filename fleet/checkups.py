@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.db import transaction
@@ -42,21 +42,17 @@ def check_unhealthy(now: datetime) -> str:
     return _told(check(Vps.objects.exclude(unhealthy=""), now))
 
 
+@again_on_conflict
+@transaction.atomic
 def check(vpses: Iterable[Vps], now: datetime) -> list[Checkup]:
-    found = [_check(vps, now) for vps in vpses]
-    _write(found, now)
+    """As they are now, behind their locks: a heartbeat that came since they were read knows better."""
+    found = [_check(vps, now) for vps in bulk.locked(Vps, [vps.pk for vps in vpses])]
+    bulk.update_rows(Vps, {each.vps_id: _columns(each, now) for each in found})
     return found
 
 
-@again_on_conflict
-@transaction.atomic
-def _write(found: Iterable[Checkup], now: datetime) -> None:
-    columns = {
-        each.vps_id: {"unhealthy": each.reason, "harms_since": each.harms_since, "last_health_check_at": now}
-        for each in found
-    }
-    there = bulk.locked(Vps, columns).values_list("pk", flat=True)
-    bulk.update_rows(Vps, {pk: columns[pk] for pk in there})
+def _columns(found: Checkup, now: datetime) -> dict[str, Any]:
+    return {"unhealthy": found.reason, "harms_since": found.harms_since, "last_health_check_at": now}
 
 
 def _check(vps: Vps, now: datetime) -> Checkup:
@@ -66,7 +62,8 @@ def _check(vps: Vps, now: datetime) -> Checkup:
     does_harm = bool(reason) and harms(vitals, was_unhealthy=was_unhealthy)
     if bool(reason) != bool(vps.unhealthy):
         log.warning("fleet.unhealthy" if reason else "fleet.well_again", vps=vps.pk, reason=reason or vps.unhealthy)
-    return Checkup(vps.pk, vps.name, reason, vps.unhealthy, (vps.harms_since or now) if does_harm else None)
+    harms_since = (vps.harms_since or now) if does_harm else None
+    return Checkup(vps.pk, vps.name, reason, vps.unhealthy, harms_since)
 
 
 def _vitals(vps: Vps, now: datetime) -> Vitals:

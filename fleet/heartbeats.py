@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
 
 from agent.protocol import Heartbeat, Pong
+from fleet.health import SILENT_S
 from fleet.models import Vps
 from kit.bulk import locked, update_rows
 from kit.conflicts import again_on_conflict
@@ -23,9 +24,17 @@ MOST_S: Final = 10.0**9
 def apply(heartbeats: Iterable[Heartbeat], now: datetime) -> set[int]:
     """At most one of each VPS. Ids of those that are in the database. Times are ours: an agent's clock may be wrong."""
     by_vps = {heartbeat.vps_id: heartbeat for heartbeat in heartbeats}
-    before = dict(locked(Vps, by_vps).values_list("pk", "busy"))
-    update_rows(Vps, {vps_id: _columns(by_vps[vps_id], busy, now) for vps_id, busy in before.items()})
-    return set(before)
+    before = list(locked(Vps, by_vps).only("busy", "unhealthy", "harms_since", "last_heartbeat_at"))
+    update_rows(Vps, {vps.pk: _columns(by_vps[vps.pk], vps.busy, now) | _held_against(vps, now) for vps in before})
+    return {vps.pk for vps in before}
+
+
+def _held_against(vps: Vps, now: datetime) -> dict[str, Any]:
+    """What was found when it fell silent, or for being silent, is out of date with its first heartbeat."""
+    silent_since = now - timedelta(seconds=SILENT_S)
+    if vps.last_heartbeat_at is None or vps.last_heartbeat_at < silent_since:
+        return {"unhealthy": "", "harms_since": None}
+    return {"unhealthy": vps.unhealthy, "harms_since": vps.harms_since}
 
 
 def _columns(heartbeat: Heartbeat, busy: float | None, now: datetime) -> dict[str, Any]:

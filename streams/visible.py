@@ -23,7 +23,7 @@ AHEAD_S: Final = 3.0
 def stands(report: Report) -> str:
     """What is told at once when it changes, as text to compare: thousands are remembered."""
     states = [
-        (each["id"], each["state"], each["reason"], (each.get("renewal") or {}).get("count"))
+        (each.get("id"), each.get("state"), each.get("reason"), (each.get("renewal") or {}).get("count"))
         for each in report.get("destinations", ())
     ]
     source = [report.get(name) for name in ("item_id", "slate", "paused", "input", "next_item_ids")]
@@ -32,28 +32,34 @@ def stands(report: Report) -> str:
 
 
 def hurry(before: Report | None, after: Report, passed_s: float) -> bool | None:
-    """Whether pages should hurry, or may wait their second; None: they show it already."""
+    """Whether pages should hurry, or may wait their second; None: they show it already. `before` may have been written
+    by an older version."""
     if before is None or stands(before) != stands(after):
         return True
     return False if _leaps(before, after, passed_s) else None
 
 
 def _leaps(before: Report, after: Report, passed_s: float) -> bool:
-    if _is_playing(after) and abs(after["position_s"] - before["position_s"] - passed_s) > AHEAD_S:
+    moved_s = _figure(after, "position_s") - _figure(before, "position_s")
+    if _is_playing(after) and abs(moved_s - passed_s) > AHEAD_S:
         return True
-    pairs = zip(before["destinations"], after["destinations"], strict=True)
+    pairs = zip(before.get("destinations", ()), after.get("destinations", ()), strict=True)
     return _rate_leaps(before, after) or any(_rate_leaps(*pair) or _lag_differs(*pair) for pair in pairs)
 
 
 def _is_playing(report: Report) -> bool:
-    is_on_air = report["phase"] == "on_air" and report["item_id"] is not None
-    return is_on_air and report["slate"] is None and not report["paused"]
+    is_on_air = report.get("phase") == "on_air" and report.get("item_id") is not None
+    return is_on_air and report.get("slate") is None and not report.get("paused")
 
 
 def _rate_leaps(before: Report, after: Report) -> bool:
-    was, now = before["bitrate_kbps"], after["bitrate_kbps"]
-    return bool(abs(now - was) > LEAP * max(now, was))
+    was, now = _figure(before, "bitrate_kbps"), _figure(after, "bitrate_kbps")
+    return abs(now - was) > LEAP * max(now, was)
 
 
 def _lag_differs(before: Report, after: Report) -> bool:
-    return bool((before["lag_ms"] >= LAG_SHOWN_MS) != (after["lag_ms"] >= LAG_SHOWN_MS))
+    return (_figure(before, "lag_ms") >= LAG_SHOWN_MS) != (_figure(after, "lag_ms") >= LAG_SHOWN_MS)
+
+
+def _figure(report: Report, name: str) -> float:
+    return float(report.get(name, 0.0))

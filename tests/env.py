@@ -15,6 +15,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
 
 from lab.valkey import Valkey
@@ -49,6 +50,10 @@ def _prepare() -> None:
 
 
 _prepare()
+
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
+"""A single example may take as long as a busy machine needs."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.playout_link import SOCKET, PlayoutLink, answer_from, playing_from
+from agent.playout_link import SOCKET, PlayoutLink
+from agent.playout_words import answer_from, playing_from
 from agent.protocol import DestinationState, InputState, Renewal
 
 Said = list[dict[str, object]]

@@ -62,6 +62,31 @@ def test_a_full_disk_gets_no_new_streams_until_there_is_room(db):
     assert checkups.check_unhealthy(now) == "0 VPSes looked at"
 
 
+@pytest.mark.parametrize("silent_s", [61, 600, None])
+def test_a_vps_that_was_silent_is_well_with_its_first_heartbeat(db, silent_s):
+    """The silence may have been ours, of all of them: a minute until the next check would be long."""
+    now = timezone.now()
+    vps = build.vps(last_heartbeat_at=now - timedelta(seconds=silent_s) if silent_s else None)
+    checkups.check_all(now)
+    heartbeats.apply([build.heartbeat(vps)], now)
+    assert selection.choose(candidates(now)).best is not None
+
+
+def test_a_heartbeat_that_comes_while_a_vps_is_looked_at_is_heard(db):
+    now = timezone.now()
+    looked_at = build.vps(last_heartbeat_at=now - timedelta(minutes=10))
+    heartbeats.apply([build.heartbeat(looked_at, timestamp=now.timestamp())], now)
+    checkups.check([looked_at], now)
+    assert Vps.objects.get().unhealthy == ""
+
+
+def test_a_heartbeat_alone_makes_nobody_well(db):
+    now = timezone.now()
+    vps = build.vps(unhealthy="disk 97 % full")
+    heartbeats.apply([build.heartbeat(vps)], now)
+    assert selection.choose(candidates(now)).best is None
+
+
 @pytest.mark.django_db(transaction=True)
 def test_an_unhealthy_vps_has_no_slot_either():
     from django.db import transaction

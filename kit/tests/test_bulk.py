@@ -13,7 +13,8 @@ from streams.tests import build
 pytestmark = pytest.mark.django_db
 
 
-def test_each_row_gets_values_of_its_own_whatever_their_type(stream):
+def test_each_row_gets_values_of_its_own_whatever_their_type(alice):
+    stream = build.stream(alice)
     runs = [Run.objects.create(stream=stream) for _ in range(3)]
     now = timezone.now()
     values = [

@@ -1,1 +1,0 @@
-from streams.tests.conftest import stream  # noqa: F401
