@@ -165,7 +165,7 @@ def test_redis_by_a_tunnel(page: Page, product: Product, host: Host) -> None:
     page.get_by_role("button", name="Save", exact=True).click()
     listens = ["sh", "-c", "ss -Hltn 'sport = :16379'"]
     wait_until(lambda: "127.0.0.1:16379" in host.run(listens), "it listens on loopback", 30)
-    assert "0.0.0.0" not in host.run(listens)
+    assert "0.0.0.0:16379" not in host.run(listens)
     page.get_by_role("link", name="fra-2").click()
     provision(page)
     assert "@127.0.0.1:16379" in host.run(["cat", "/etc/ezstream/agent.env"])
