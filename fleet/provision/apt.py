@@ -19,7 +19,8 @@ from fleet.provision.ssh import Result
 from fleet.provision.step import Action, Command, Finding, Look, Step, always, known, succeeds
 
 PACKAGES: Final = ("ca-certificates", "ffmpeg", "libnginx-mod-rtmp", "nftables", "nginx", "python3")
-STAMP: Final = f"{detached.HOME}/lists"
+STAMP: Final = f"{detached.HOME}/lists.fetched"
+"""Not a name a step could have: `detached` has a directory for each."""
 FRESH_MIN: Final = 360
 _ENV: Final = ("env", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=a")
 _APT: Final = (

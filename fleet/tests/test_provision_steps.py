@@ -103,6 +103,10 @@ def test_what_is_upgraded(mode, names):
     assert not step.look.judge(printed("E: broken", 100)).is_so
 
 
+def test_the_stamp_of_the_lists_is_no_steps_own_directory():
+    assert apt.STAMP not in {f"{detached.HOME}/{step.name}" for step in steps(Plan(agent=AGENT, public_line="x y"))}
+
+
 def test_only_security_updates_are_named_to_apt():
     (command,) = apt.upgrade(Upgrade.SECURITY).make(printed(SIMULATED))
     assert command.words == "apt-get install --only-upgrade libssl3 openssh-server"

@@ -55,6 +55,7 @@ def plan(monkeypatch, tmp_path, settings):
     monkeypatch.setattr(keeping, "EVERY_S", 0.05)
     monkeypatch.setattr(stepping, "ASK_EVERY_S", 0.05)
     monkeypatch.setattr(session, "_PAUSE_S", 0.1)
+    monkeypatch.setattr(session, "RELOAD_S", 0.2)
     monkeypatch.setattr(tasks.provision.broker, "enqueue", lambda message: message)
 
     def these(*steps: Step) -> None:
@@ -554,6 +555,20 @@ def test_a_new_connection_that_fails_leaves_the_old_one(plan, vps, server, tmp_p
     run = do(vps)
     assert run.state is RunStatus.FAILED
     assert "why it failed" in run.steps.get().output
+
+
+def test_a_sshd_that_is_gone_for_a_moment_is_waited_for(plan, vps, server, monkeypatch, tmp_path):
+    """As when it reads its configuration anew."""
+    monkeypatch.setattr(session, "RELOAD_S", 20.0)
+    look = Look(("test", "-e", str(tmp_path / "one")), succeeds)
+
+    def make(_seen):
+        server.close_door()
+        threading.Timer(0.5, server.open_door).start()
+        return Verb.NEW_CONNECTION, Command(("touch", str(tmp_path / "one")))
+
+    plan(Step(name="reload", title="Reload", look=look, make=make))
+    assert do(vps).state is RunStatus.DONE
 
 
 HEARTBEAT = Step(name="heartbeat", title="Heartbeat", limit_s=1, is_heartbeat=True, remedy="Look at its journal.")

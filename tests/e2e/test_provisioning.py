@@ -119,7 +119,7 @@ def kept(product: Product) -> str:
 
 
 def test_a_bare_server_by_password(page: Page, product: Product, fresh_vps: FreshVps) -> None:
-    """Without DNS at first; with its cable pulled in the middle of apt; in the end by key, and nothing changes twice."""
+    """Without DNS at first; its cable pulled in the middle of apt; in the end by key, and nothing changes twice."""
     host = fresh_vps()
     names = host.run(["cat", "/etc/resolv.conf"])
     host.run(["cp", "/dev/null", "/etc/resolv.conf"])
@@ -160,7 +160,7 @@ def test_a_bare_server_by_password(page: Page, product: Product, fresh_vps: Fres
 
 
 def test_a_server_that_is_in_use_already(page: Page, product: Product, fresh_vps: FreshVps) -> None:
-    """Reached by IPv6; another program holds dpkg's lock; its nginx serves somebody's pages; it reboots in the middle."""
+    """Reached by IPv6; somebody holds dpkg's lock; its nginx serves somebody's pages; it reboots in the middle."""
     host = fresh_vps(["nginx", "python3"])
     host.run(["sh", "-c", "echo ours >/var/www/html/index.html"])
     hold = "import fcntl,time; f=open('/var/lib/dpkg/lock-frontend','w'); fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(12)"
