@@ -1,4 +1,7 @@
-"""The fleet's verbs: what operators do to a server, by whatever road."""
+"""The fleet's verbs: what operators do to a server, by whatever road.
+
+What is queued while Redis is away is not lost: `take_up_lost` finds it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def provision(vps: Vps, actor: User | None) -> ProvisionRun:
     with transaction.atomic():
         run = lifecycle.begin(vps, actor, timezone.now())
         audit.record(actor, "provision", vps, run=run.pk)
-        send_after_commit(tasks.provision, run.pk)
+        send_after_commit(tasks.provision, run.pk, robust=True)
     return run
 
 
@@ -42,7 +45,7 @@ def resume(run: ProvisionRun, actor: User | None) -> None:
     with transaction.atomic():
         lifecycle.resume(run, timezone.now())
         audit.record(actor, "resume provisioning", run.vps, run=run.pk)
-        send_after_commit(tasks.provision, run.pk)
+        send_after_commit(tasks.provision, run.pk, robust=True)
 
 
 def cancel(run: ProvisionRun, actor: User | None) -> None:
@@ -98,5 +101,5 @@ def _take_up(run: ProvisionRun, now: datetime) -> bool:
     log.warning("provision.taken_up_again", provisioning=run.pk, vps=run.vps_id, takings=run.takings)
     if run.state is RunStatus.QUEUED:  # so that it is not queued each minute while it waits in a long queue
         ProvisionRun.objects.filter(pk=run.pk, worker__isnull=True).update(touched_at=now)
-    send_after_commit(tasks.provision, run.pk)
+    send_after_commit(tasks.provision, run.pk, robust=True)
     return True

@@ -73,7 +73,7 @@ def _body() -> str:
 def _functions(agent: Agent) -> str:
     parts: dict[str, Iterable[Action]] = {
         "ez_lists": _of(apt.lists()),
-        "ez_packages": [apt.install(*apt.PACKAGES)],
+        "ez_packages": apt.install(*apt.PACKAGES),
         "ez_user": _of(host.user()),
         "ez_directories": _of(host.directories()),
         "ez_folder": [Command(("mkdir", "-p", upgrade.FOLDER))],

@@ -19,7 +19,8 @@ from fleet.provision.ssh import Result
 from fleet.provision.step import Action, Command, Finding, Look, Step, always, known, succeeds
 
 PACKAGES: Final = ("ca-certificates", "ffmpeg", "libnginx-mod-rtmp", "nftables", "nginx", "python3")
-STAMP: Final = f"{detached.HOME}/lists"
+STAMP: Final = f"{detached.HOME}/lists.fetched"
+"""Not a name a step could have: `detached` has a directory for each."""
 FRESH_MIN: Final = 360
 _ENV: Final = ("env", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=a")
 _APT: Final = (
@@ -50,19 +51,25 @@ def apt_get(*words: str) -> Command:
     return Command((*_APT, *words), is_long=True, shown=shown)
 
 
-def install(*packages: str) -> Command:
-    return apt_get("install", "--no-install-recommends", *packages)
+_CONFIGURE: Final = Command(
+    (*_ENV, "dpkg", "--configure", "-a", "--force-confdef", "--force-confold"),
+    is_long=True,
+    shown="dpkg --configure -a",
+)
+"""Goes before whatever apt does: a step that a reboot cut short is begun again, and apt refuses what is half done."""
+
+
+def install(*packages: str) -> tuple[Action, ...]:
+    return _CONFIGURE, apt_get("install", "--no-install-recommends", *packages)
 
 
 def mend() -> Step:
     script = "dpkg --audit; ls -A /var/lib/dpkg/updates | grep -v '^tmp' || true"
-    configure = (*_ENV, "dpkg", "--configure", "-a", "--force-confdef", "--force-confold")
-    fix = Command(configure, is_long=True, shown="dpkg --configure -a")
     return Step(
         name="mend",
         title=_("Finish what was left half installed"),
         look=Look(("sh", "-c", script), lambda seen: Finding(seen.is_ok and not seen.out.strip())),
-        make=always(fix, apt_get("-f", "install")),
+        make=always(_CONFIGURE, apt_get("-f", "install")),
         limit_s=900,
         failures=APT,
     )
@@ -93,8 +100,8 @@ def upgrade(mode: Upgrade) -> Step:
 
     def make(seen: Result) -> tuple[Action, ...]:
         if mode is Upgrade.FULL:
-            return (apt_get("--with-new-pkgs", "upgrade"),)
-        return (apt_get("install", "--only-upgrade", *upgradable(seen.out, mode)),)
+            return _CONFIGURE, apt_get("--with-new-pkgs", "upgrade")
+        return _CONFIGURE, apt_get("install", "--only-upgrade", *upgradable(seen.out, mode))
 
     simulate = (*_ENV, "apt-get", "-s", "-o", "Debug::NoLocking=1", "--with-new-pkgs", "upgrade")
     titles = {Upgrade.FULL: _("Upgrade the system"), Upgrade.SECURITY: _("Install security updates")}
@@ -119,7 +126,7 @@ def packages() -> Step:
         name="packages",
         title=_("Install Python, FFmpeg and nginx"),
         look=Look(query, lambda seen: Finding(not missing(seen))),
-        make=lambda seen: (install(*missing(seen)),),
+        make=lambda seen: install(*missing(seen)),
         limit_s=900,
         failures=(*APT, _STALE),
     )

@@ -54,7 +54,7 @@ def clock() -> Step:
         name="clock",
         title=_("Keep the clock right"),
         look=Look(("sh", "-c", _CLOCK), judge),
-        make=always(apt.install("systemd-timesyncd"), begin),
+        make=always(*apt.install("systemd-timesyncd"), begin),
         limit_s=300,
         failures=APT,
     )

@@ -29,7 +29,6 @@ from kit.crypto import CannotOpenError
 log = structlog.get_logger(__name__)
 LOOK_EVERY_S: Final = 0.25
 OVER: Final = (StepStatus.CHANGED, StepStatus.UNCHANGED)
-_WHY_LIMIT_S: Final = 10.0
 
 
 def run(run_id: int) -> bool:
@@ -104,7 +103,6 @@ class _Runner:
         try:
             outcome = self._heartbeat(step) if step.is_heartbeat else self._stepper.do(step)
         except StepFailed as failure:
-            self._tell_why(step)
             self._keeper.end(StepStatus.FAILED, str(failure), failure.remedy)
             words = self._keeper.redact(f"«{step.title}»: {failure}")
             raise StepFailed(words, failure.remedy) from failure
@@ -144,16 +142,9 @@ class _Runner:
             if heard is not None:
                 return Outcome(self._restarted_at is not None, _("agent %(v)s") % {"v": heard.agent_version or "–"})
             if timezone.now() > until:
+                self._stepper.tell_why(step)
                 raise StepFailed(_("No heartbeat within %(s)d s.") % {"s": step.limit_s}, step.remedy)
             self._session.pause(LOOK_EVERY_S)
-
-    def _tell_why(self, step: Step) -> None:
-        if step.why:
-            with contextlib.suppress(SshError):
-                result = self._session.run(step.why, limit_s=_WHY_LIMIT_S)
-                self._keeper.command(" ".join(step.why))
-                for line in result.said.splitlines():
-                    self._keeper.line(line)
 
     def _end_detached(self, step: Step) -> None:
         """A tick would raise again at once, so the connection is asked without."""

@@ -14,6 +14,8 @@ from fleet.provision.step import Upload
 LIMITS: Final = Limits(total_s=90.0)
 PATIENCE_S: Final = 180.0
 """For a server to come back: what a slow reboot takes."""
+RELOAD_S: Final = 8.0
+"""For sshd to listen again after it has read its configuration anew."""
 _PAUSE_S: Final = 2.0
 _TICK_S: Final = 0.25
 _PASSING: Final = (Lost, NoRoute, Refused, Silent)
@@ -54,7 +56,7 @@ class Session:
         """A new connection; the old one only goes when that stands. Raises `SshError`."""
         old, self._ssh = self._ssh, None
         try:
-            self.open(target)
+            self._open_soon(target, RELOAD_S)
         except SshError:
             self._ssh = old
             raise
@@ -70,10 +72,13 @@ class Session:
     def come_back(self) -> None:
         """After it was lost. Raises the last `SshError` when it stays away."""
         self.close()
-        until = time.monotonic() + PATIENCE_S
+        self._open_soon(None, PATIENCE_S)
+
+    def _open_soon(self, target: Target | None, patience_s: float) -> None:
+        until = time.monotonic() + patience_s
         while True:
             try:
-                self.open()
+                self.open(target)
                 return
             except _PASSING:
                 if time.monotonic() > until:

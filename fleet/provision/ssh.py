@@ -223,7 +223,12 @@ class Ssh:
 
 def _begin(channel: paramiko.Channel, command: str, limit_s: float) -> None:
     """paramiko waits for ever for the answer to this; a host that hangs does not give one."""
-    watch = threading.Timer(limit_s, channel.close)
+
+    def give_up() -> None:
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            channel.close()
+
+    watch = threading.Timer(limit_s, give_up)
     watch.daemon = True
     watch.start()
     try:

@@ -18,6 +18,7 @@ from fleet.provision.ssh import Result
 from fleet.provision.step import Action, Command, Finding, Look, Step, Unfit, Upload, Verb
 
 ASK_EVERY_S: Final = 0.5
+WHY_LIMIT_S: Final = 10.0
 MOST_LOSSES: Final = 5
 """Of one step: a server that is lost at the same command again and again is not waited for all day."""
 
@@ -71,7 +72,8 @@ class Stepper:
             except Lost as error:
                 self._return(error, seen, until)
             except SshError as error:
-                raise StepFailed(str(error), _(ADVICE.get(error.kind, ""))) from error
+                known = remedies.find(str(error), ())
+                raise StepFailed(str(error), _(known.remedy if known else ADVICE.get(error.kind, ""))) from error
             except _Unwell as error:
                 self._again_or_fail(step, error, seen, until)
 
@@ -157,7 +159,7 @@ class Stepper:
             raise StepFailed(str(last), _(ADVICE.get(last.kind, ""))) from last
 
     def _again_or_fail(self, step: Step, error: _Unwell, seen: Counter[str], until: float) -> None:
-        known = remedies.find(error.said, step.failures)
+        known = remedies.find(f"{error.said}\n{self.tell_why(step)}", step.failures)
         if known is None:
             raise StepFailed(str(error), step.remedy) from error
         seen[known.words] += 1
@@ -165,6 +167,17 @@ class Stepper:
             raise StepFailed(_(known.words), _(known.remedy)) from error
         self._log.line(_("— %(what)s Trying again in %(s)d s. —") % {"what": _(known.words), "s": known.pause_s})
         self._session.pause(known.pause_s)
+
+    def tell_why(self, step: Step) -> str:
+        """What the step's own witness says of the failure, for the log and for who looks for known ones."""
+        if not step.why:
+            return ""
+        self._log.command(" ".join(step.why))
+        try:
+            result = self._session.run(step.why, WHY_LIMIT_S, self._log.line)
+        except SshError:
+            return ""
+        return result.said
 
 
 def _failed(command: Command, status: int, said: str) -> _Unwell:

@@ -103,21 +103,32 @@ def test_what_is_upgraded(mode, names):
     assert not step.look.judge(printed("E: broken", 100)).is_so
 
 
+def test_the_stamp_of_the_lists_is_no_steps_own_directory():
+    assert apt.STAMP not in {f"{detached.HOME}/{step.name}" for step in steps(Plan(agent=AGENT, public_line="x y"))}
+
+
 def test_only_security_updates_are_named_to_apt():
-    (command,) = apt.upgrade(Upgrade.SECURITY).make(printed(SIMULATED))
+    *_before, command = apt.upgrade(Upgrade.SECURITY).make(printed(SIMULATED))
     assert command.words == "apt-get install --only-upgrade libssl3 openssh-server"
-    (command,) = apt.upgrade(Upgrade.FULL).make(printed(SIMULATED))
+    *_before, command = apt.upgrade(Upgrade.FULL).make(printed(SIMULATED))
     assert command.argv[-1] == "upgrade"
 
 
 def test_only_what_is_missing_is_installed():
     there = printed("ffmpeg installed\nnginx config-files\npython3 installed\nca-certificates installed\n", 1)
     assert not apt.packages().look.judge(there).is_so
-    (command,) = apt.packages().make(there)
+    *_before, command = apt.packages().make(there)
     assert command.argv[-3:] == ("libnginx-mod-rtmp", "nftables", "nginx")
     assert command.is_long
     everything = printed("".join(f"{name} installed\n" for name in apt.PACKAGES))
     assert apt.packages().look.judge(everything).is_so
+
+
+@pytest.mark.parametrize(
+    "step", [apt.packages(), apt.upgrade(Upgrade.SECURITY), apt.upgrade(Upgrade.FULL), host.clock()]
+)
+def test_what_a_reboot_cut_short_is_configured_before_apt_goes_on(step):
+    assert step.make(printed(SIMULATED))[0].words == "dpkg --configure -a"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from fleet import actions, lifecycle, redis_users, tasks
 from fleet.errors import WrongState
 from fleet.lifecycle import TRANSITIONS, Event
 from fleet.models import ProvisionRun, RunStatus, StepStatus, Vps, VpsStatus
-from fleet.provision import detached, keeping, keys, planning, redis_access, runner, session, stepping
+from fleet.provision import detached, keeping, keys, planning, redis_access, remedies, runner, session, stepping
 from fleet.provision import lifecycle as runs
 from fleet.provision.step import Command, Finding, Look, Step, Unfit, Upload, Verb, always, known, succeeds
 from fleet.provision.steps import Plan
@@ -53,6 +53,7 @@ def plan(monkeypatch, tmp_path):
     monkeypatch.setattr(keeping, "EVERY_S", 0.05)
     monkeypatch.setattr(stepping, "ASK_EVERY_S", 0.05)
     monkeypatch.setattr(session, "_PAUSE_S", 0.1)
+    monkeypatch.setattr(session, "RELOAD_S", 0.2)
     monkeypatch.setattr(tasks.provision.broker, "enqueue", lambda message: message)
 
     def these(*steps: Step) -> None:
@@ -182,6 +183,23 @@ def test_what_is_not_so_after_all_was_done_has_failed(plan, vps, tmp_path):
     run = do(vps)
     assert run.reason == "«Make»: Everything was done, and yet it is not so."
     assert run.steps.get().remedy == "Look there."
+
+
+def test_a_service_that_fails_is_told_by_its_journal(plan, vps, tmp_path):
+    """What systemctl says is nothing; what the service said makes it a known failure."""
+    why = ("echo", "nginx: [emerg] bind() to 127.0.0.1:1935 failed (98: Address already in use)")
+    plan(made(tmp_path / "one", script="echo job failed; exit 1", why=why, failures=(remedies.PORT_TAKEN,)))
+    run = do(vps)
+    assert run.reason == "«Make»: Another program on the server has port 1935."
+    assert "bind() to 127.0.0.1:1935 failed" in run.steps.get().output
+
+
+def test_a_file_that_finds_no_room_is_told_so(plan, vps, tmp_path):
+    full = Upload("/dev/full/../full", b"x" * 10)
+    plan(Step(name="file", title="File", look=Look(("false",), succeeds), make=always(full)))
+    run = do(vps)
+    assert run.state is RunStatus.FAILED
+    assert "could not be written" in run.reason
 
 
 def test_a_server_that_does_not_fit_is_told_so(plan, vps):
@@ -547,12 +565,25 @@ def test_a_new_connection_that_fails_leaves_the_old_one(plan, vps, server, tmp_p
         title="Firewall",
         look=Look(("test", "-e", str(tmp_path / "never")), succeeds),
         make=lambda seen: (server.close_door(), Verb.NEW_CONNECTION)[1:],
-        why=("echo", "why it failed"),
     )
     plan(firewall)
     run = do(vps)
     assert run.state is RunStatus.FAILED
-    assert "why it failed" in run.steps.get().output
+    assert "nothing listens" in run.reason
+
+
+def test_a_sshd_that_is_gone_for_a_moment_is_waited_for(plan, vps, server, monkeypatch, tmp_path):
+    """As when it reads its configuration anew."""
+    monkeypatch.setattr(session, "RELOAD_S", 20.0)
+    look = Look(("test", "-e", str(tmp_path / "one")), succeeds)
+
+    def make(_seen):
+        server.close_door()
+        threading.Timer(0.5, server.open_door).start()
+        return Verb.NEW_CONNECTION, Command(("touch", str(tmp_path / "one")))
+
+    plan(Step(name="reload", title="Reload", look=look, make=make))
+    assert do(vps).state is RunStatus.DONE
 
 
 HEARTBEAT = Step(name="heartbeat", title="Heartbeat", limit_s=1, is_heartbeat=True, remedy="Look at its journal.")
