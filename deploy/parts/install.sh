@@ -23,9 +23,8 @@ install() {
   prepare_release "$release"
   manage "$release" migrate --no-input -v 0
   use_release "$release"
-  install_units
   install_nginx "$host" "$certificate" "$key"
-  restart
+  if install_units; then restart; else start; fi
   wait_well || fail "it is installed but not well: $0 status; journalctl -u 'ezstream@*'"
   say "EZStream runs: https://$host/ (an operator: ezstream manage createsuperuser)"
 }
@@ -97,13 +96,16 @@ make_redis() {
   printf 'redis://:%s@127.0.0.1:6379/0' "$password"
 }
 
+# Fails when there was nothing to do: what runs may run on.
 install_units() {
   units=/etc/systemd/system
+  [ "$(readlink "$units/ezstream.of" || true)" != "$(readlink -f "$CURRENT")" ] || return 1
   command install -m 0644 "$CURRENT/deploy/ezstream@.service" "$CURRENT/deploy/ezstream.target" "$units/"
   ln -sfn "$CURRENT/deploy/ezstream" /usr/local/sbin/ezstream
   systemctl daemon-reload
   for each in $(processes "$CURRENT"); do systemctl -q enable "ezstream@$each"; done
   systemctl -q enable ezstream.target
+  ln -sfn "$(readlink -f "$CURRENT")" "$units/ezstream.of"
 }
 
 install_nginx() {
@@ -111,7 +113,8 @@ install_nginx() {
     command install -m 0644 "$2" "$ETC/tls.crt" && command install -m 0600 "${3:?--key FILE goes with --certificate}" "$ETC/tls.key"
   elif [ ! -e "$ETC/tls.crt" ]; then
     say "makes a certificate of its own: browsers will warn. With a real one: install --host $1 --certificate FILE --key FILE"
-    (umask 077 && openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj "/CN=$1" -addext "subjectAltName=DNS:$1" \
+    case $1 in *[!0-9.]*) kind=DNS ;; *) kind=IP ;; esac
+    (umask 077 && openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj "/CN=$1" -addext "subjectAltName=$kind:$1" \
       -keyout "$ETC/tls.key" -out "$ETC/tls.crt" 2>/dev/null)
   fi
   sed "s/@HOST@/$1/g" "$CURRENT/deploy/nginx-site.conf" >/etc/nginx/sites-available/ezstream

@@ -7,7 +7,7 @@ SETTINGS=$ETC/env
 DATA=/var/lib/ezstream
 BACKUPS=/var/backups/ezstream
 OWNER=ezstream-control
-HEALTH_LIMIT_S=90
+HEALTH_LIMIT_S=60
 
 say() { printf '%s\n' "── $*"; }
 fail() { printf 'ezstream: %s\n' "$*" >&2; exit 1; }

@@ -46,6 +46,7 @@ use_release() {
 upgrade() {
   need_installed
   old=$(readlink -f "$CURRENT")
+  before=$(readlink -f "$PREVIOUS" || true)
   [ "$SOURCE" != "$old" ] || fail "this is the release in use: run deploy/ezstream of the new source"
   new=$(make_release)
   prepare_release "$new"
@@ -54,7 +55,8 @@ upgrade() {
   say "migrates"
   if ! manage "$new" migrate --no-input -v 0 || ! switch_to "$new"; then
     say "the new release is not well: goes back"
-    go_back "$new" "$old"
+    go_back "$new" "$old" || true
+    if [ -d "$before" ]; then ln -sfn "$before" "$PREVIOUS"; else rm -f "$PREVIOUS"; fi
     rm -rf "$new"
     fail "nothing has changed; the old release runs. What went wrong: journalctl -u 'ezstream@*' --since -5min"
   fi
@@ -80,7 +82,7 @@ go_back() {
 
 switch_to() {
   use_release "$1"
-  install_units
+  install_units || true
   restart
   wait_well
 }

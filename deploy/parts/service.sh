@@ -25,7 +25,7 @@ host_name() { sed -n 's/^ *server_name \(.*\);$/\1/p' /etc/nginx/sites-available
 wait_well() {
   until=$(($(date +%s) + HEALTH_LIMIT_S))
   until ask_ready >/dev/null 2>&1; do
-    [ "$(date +%s)" -lt "$until" ] || { ask_ready >&2 || true; return 1; }
+    [ "$(date +%s)" -lt "$until" ] || { status >&2; return 1; }
     sleep 0.5
   done
 }
