@@ -1,4 +1,4 @@
-"""The control plane as operators install it: on a bare host, behind its nginx with TLS; upgraded, restored elsewhere."""
+"""The control plane as operators install it: on a bare host, with nginx and TLS; upgraded, restored elsewhere."""
 
 from __future__ import annotations
 
