@@ -1,0 +1,63 @@
+# A backup is a directory of its own: database.dump, media/, env, VERSION, SHA256SUMS. It holds the keys: keep it as safe.
+KEEP_BACKUPS=7
+
+backup() {
+  need_installed
+  place=$(absolute "${1:-$BACKUPS}")
+  begin_backup "$place"
+  copy_media "$part"
+  dump_database "$part/database.dump"
+  # Once more: what was deleted since the first time is there, and so is what came since.
+  copy_media "$part"
+  end_backup
+  forget_old_backups "$place"
+  say "backed up to $whole"
+}
+
+backup_database_only() {
+  begin_backup "$BACKUPS/before-changes"
+  dump_database "$part/database.dump"
+  end_backup
+  forget_old_backups "$BACKUPS/before-changes"
+}
+
+begin_backup() {
+  umask 077
+  mkdir -p "$1" || fail "cannot write to $1"
+  whole=$1/$(date -u +%Y%m%dT%H%M%S)
+  part=$whole.part
+  rm -rf "$1"/*.part
+  mkdir "$part"
+}
+
+end_backup() {
+  cp "$SETTINGS" "$part/env"
+  basename "$(readlink -f "$CURRENT")" >"$part/VERSION"
+  (cd "$part" && sha256sum database.dump env VERSION >SHA256SUMS)
+  sync "$part/SHA256SUMS"
+  mv "$part" "$whole"
+  umask 022
+}
+
+# Media never change once written: on one file system a copy is a link and costs nothing.
+copy_media() { rsync -a --link-dest="$DATA/media/" "$DATA/media/" "$1/media/"; }
+
+forget_old_backups() {
+  for each in $(ls -1d "$1"/*T*/ 2>/dev/null | head -n -$KEEP_BACKUPS); do rm -rf "$each"; done
+}
+
+restore() {
+  need_installed
+  from=$(absolute "${1:?restore DIR}")
+  (cd "$from" && sha256sum --quiet -c SHA256SUMS) || fail "$from is no whole backup: nothing was changed"
+  say "keeps what is here now"
+  backup_database_only
+  stop
+  load_database "$from/database.dump" || fail "the database could not be loaded; what was there: $whole. Services are stopped"
+  [ ! -d "$from/media" ] || rsync -a --chown="$OWNER:$OWNER" --chmod=Du=rwx,Dg=rx,Do=,Fu=rw,Fg=r,Fo= "$from/media/" "$DATA/media/"
+  for name in SECRET_KEY FIELD_KEYS; do ( . "$from/env"; eval "printf '%s' \"\$$name\"" ) | set_setting "$name"; done
+  manage "$CURRENT" migrate --no-input
+  start
+  wait_well || fail "it is restored but not well: $0 status"
+  say "restored from $from"
+}

@@ -1,0 +1,38 @@
+# PostgreSQL: where the settings say it is. Its password goes by environment, never by argument.
+
+# A command with PGHOST, PGUSER, PGPASSWORD … as DATABASE_URL has them.
+with_database() (
+  eval "$(setting DATABASE_URL | python3 -c '
+import shlex, sys
+from urllib.parse import unquote, urlsplit
+url = urlsplit(sys.stdin.read())
+found = {"PGHOST": url.hostname, "PGPORT": url.port, "PGUSER": url.username, "PGPASSWORD": url.password}
+found["PGDATABASE"] = url.path.lstrip("/")
+for name, value in found.items():
+    if value:
+        print(f"export {name}={shlex.quote(unquote(str(value)))}")
+')"
+  exec "$@" 9>&-
+)
+
+as_postgres() ( cd / && runuser -u postgres -- "$@" 9>&- )
+
+# The role and database of our own, on this host's PostgreSQL. Prints DATABASE_URL.
+make_database() {
+  password=$(random_word)
+  exists=$(as_postgres psql -tAc "SELECT 1 FROM pg_roles WHERE rolname = 'ezstream'")
+  [ "$exists" ] || as_postgres psql -qc 'CREATE ROLE ezstream LOGIN'
+  printf "ALTER ROLE ezstream PASSWORD '%s'" "$password" | as_postgres psql -q
+  exists=$(as_postgres psql -tAc "SELECT 1 FROM pg_database WHERE datname = 'ezstream'")
+  [ "$exists" ] || as_postgres createdb --owner=ezstream ezstream
+  printf 'postgres://ezstream:%s@127.0.0.1/ezstream' "$password"
+}
+
+dump_database() { with_database pg_dump --format=custom --no-owner --no-privileges --file="$1"; }
+
+# All or nothing: what was there is replaced in one transaction.
+load_database() {
+  with_database psql -q -v ON_ERROR_STOP=1 -c 'DROP SCHEMA public CASCADE' -c 'CREATE SCHEMA public'
+  with_database pg_restore --no-owner --no-privileges --single-transaction --exit-on-error --dbname="$(database_name)" "$1"
+}
+database_name() { with_database sh -c 'printf %s "$PGDATABASE"'; }

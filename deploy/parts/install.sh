@@ -1,0 +1,125 @@
+# From a bare host to a control plane that answers. Every step looks first: a second run changes nothing.
+
+install() {
+  host="" certificate="" key=""
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --host) host=${2:?} ;;
+      --certificate) certificate=$(absolute "${2:?}") ;;
+      --key) key=$(absolute "${2:?}") ;;
+      *) fail "install does not know «$1»" ;;
+    esac
+    shift 2
+  done
+  [ "$host" ] || [ ! -e "$SETTINGS" ] || host=$(setting ALLOWED_HOSTS)
+  check_host_name "$host"
+  [ -z "$certificate" ] || [ -r "$certificate" ] || fail "cannot read $certificate"
+  [ -z "$key" ] || [ -r "$key" ] || fail "cannot read $key"
+  install_packages
+  make_owner
+  make_settings "$host"
+  # Another source over an installation is an upgrade.
+  release=$(readlink -e "$CURRENT") || release=$(make_release)
+  prepare_release "$release"
+  manage "$release" migrate --no-input -v 0
+  use_release "$release"
+  install_nginx "$host" "$certificate" "$key"
+  if install_units; then restart; else start; fi
+  wait_well || fail "it is installed but not well: $0 status; journalctl -u 'ezstream@*'"
+  say "EZStream runs: https://$host/ (an operator: ezstream manage createsuperuser)"
+}
+
+check_host_name() {
+  case $1 in
+    "") fail "say under which name people reach it: --host stream.example.com" ;;
+    *[!A-Za-z0-9.-]* | -* | .*) fail "«$1» is no host name" ;;
+  esac
+}
+
+install_packages() {
+  wanted="python3 python3-venv ffmpeg nginx openssl curl rsync ca-certificates postgresql-client"
+  [ "${DATABASE_URL:-}" ] || wanted="$wanted postgresql"
+  [ "${REDIS_URL:-}" ] || wanted="$wanted redis-server"
+  missing=""
+  for package in $wanted; do
+    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
+  done
+  [ "$missing" ] || return 0
+  say "installs$missing"
+  command -v apt-get >/dev/null || fail "this is no Debian or Ubuntu; install by hand:$missing"
+  DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND
+  limits="-o Acquire::http::Timeout=30 -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300"
+  # shellcheck disable=SC2086
+  apt-get -qq $limits update >/dev/null && apt-get -qq $limits install -y --no-install-recommends $missing >/dev/null 9>&- ||
+    fail "apt-get could not install$missing"
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or newer is needed"
+}
+
+make_owner() {
+  id "$OWNER" >/dev/null 2>&1 || useradd --system --home-dir "$DATA" --shell /usr/sbin/nologin "$OWNER"
+  command install -d -o "$OWNER" -g "$OWNER" -m 0750 "$DATA" "$DATA/media"
+  command install -d -m 0755 "$BASE" "$BASE/releases" "$BASE/venvs"
+  command install -d -g "$OWNER" -m 0750 "$ETC"
+  # nginx sends media from the disk itself.
+  usermod -aG "$OWNER" www-data
+}
+
+make_settings() {
+  [ ! -e "$SETTINGS" ] || return 0
+  say "writes $SETTINGS"
+  command install -g "$OWNER" -m 0640 "$SOURCE/deploy/env.example" "$SETTINGS.new"
+  final=$SETTINGS
+  SETTINGS=$SETTINGS.new
+  python3 -c 'import secrets; print(secrets.token_urlsafe(50))' | set_setting SECRET_KEY
+  "$SOURCE/bin/new-field-key" | set_setting FIELD_KEYS
+  echo "https://$1" | set_setting SITE_URL
+  echo "$1" | set_setting ALLOWED_HOSTS
+  echo "$DATA" | set_setting VAR_DIR
+  echo /run/ezstream/metrics | set_setting METRICS_DIR
+  echo 1 | set_setting USE_X_ACCEL
+  printf '"EZStream <noreply@%s>"' "$1" | set_setting DEFAULT_FROM_EMAIL
+  printf '%s' "${EMAIL_URL:-consolemail://}" | set_setting EMAIL_URL
+  { [ "${DATABASE_URL:-}" ] && printf '%s' "$DATABASE_URL" || make_database; } | set_setting DATABASE_URL
+  { [ "${REDIS_URL:-}" ] && printf '%s' "$REDIS_URL" || make_redis; } | set_setting REDIS_URL
+  SETTINGS=$final
+  mv "$SETTINGS.new" "$SETTINGS"
+}
+
+# This host's Redis: a password, what it holds kept on disk, and nothing thrown away. Prints REDIS_URL.
+make_redis() {
+  password=$(random_word)
+  command install -o redis -g redis -m 0640 /dev/null /etc/redis/ezstream.conf
+  printf 'requirepass %s\nappendonly yes\nmaxmemory-policy noeviction\n' "$password" >/etc/redis/ezstream.conf
+  grep -qx 'include /etc/redis/ezstream.conf' /etc/redis/redis.conf ||
+    echo 'include /etc/redis/ezstream.conf' >>/etc/redis/redis.conf
+  systemctl restart redis-server
+  printf 'redis://:%s@127.0.0.1:6379/0' "$password"
+}
+
+# Fails when there was nothing to do: what runs may run on.
+install_units() {
+  units=/etc/systemd/system
+  [ "$(readlink "$units/ezstream.of" || true)" != "$(readlink -f "$CURRENT")" ] || return 1
+  command install -m 0644 "$CURRENT/deploy/ezstream@.service" "$CURRENT/deploy/ezstream.target" "$units/"
+  ln -sfn "$CURRENT/deploy/ezstream" /usr/local/sbin/ezstream
+  systemctl daemon-reload
+  for each in $(processes "$CURRENT"); do systemctl -q enable "ezstream@$each"; done
+  systemctl -q enable ezstream.target
+  ln -sfn "$(readlink -f "$CURRENT")" "$units/ezstream.of"
+}
+
+install_nginx() {
+  if [ "$2" ]; then
+    command install -m 0644 "$2" "$ETC/tls.crt" && command install -m 0600 "${3:?--key FILE goes with --certificate}" "$ETC/tls.key"
+  elif [ ! -e "$ETC/tls.crt" ]; then
+    say "makes a certificate of its own: browsers will warn. With a real one: install --host $1 --certificate FILE --key FILE"
+    case $1 in *[!0-9.]*) kind=DNS ;; *) kind=IP ;; esac
+    (umask 077 && openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj "/CN=$1" -addext "subjectAltName=$kind:$1" \
+      -keyout "$ETC/tls.key" -out "$ETC/tls.crt" 2>/dev/null)
+  fi
+  sed "s/@HOST@/$1/g" "$CURRENT/deploy/nginx-site.conf" >/etc/nginx/sites-available/ezstream
+  ln -sfn ../sites-available/ezstream /etc/nginx/sites-enabled/ezstream
+  nginx -qt || fail "nginx refuses its configuration; it runs on with the old one: nginx -t"
+  systemctl -q enable nginx
+  systemctl reload-or-restart nginx
+}

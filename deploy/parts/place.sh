@@ -1,0 +1,59 @@
+# Where everything is, and what all parts use.
+BASE=/srv/ezstream
+CURRENT=$BASE/current
+PREVIOUS=$BASE/previous
+ETC=/etc/ezstream-control
+SETTINGS=$ETC/env
+DATA=/var/lib/ezstream
+BACKUPS=/var/backups/ezstream
+OWNER=ezstream-control
+HEALTH_LIMIT_S=60
+
+say() { printf '%s\n' "── $*"; }
+fail() { printf 'ezstream: %s\n' "$*" >&2; exit 1; }
+need_root() { [ "$(id -u)" = 0 ] || fail "this needs root: sudo $0 …"; }
+need_installed() { [ -e "$CURRENT/manage.py" ] && [ -e "$SETTINGS" ] || fail "EZStream is not installed here: $0 install --host NAME"; }
+
+# One of these verbs at a time: two would work on the same database and links.
+alone() {
+  mkdir -p "$BASE"
+  exec 9>"$BASE/lock"
+  flock -n 9 || fail "another install, upgrade, rollback, backup or restore is running here"
+  "$@"
+}
+
+absolute() { case $1 in /*) printf '%s' "$1" ;; *) printf '%s/%s' "$HERE" "$1" ;; esac; }
+random_word() { python3 -c 'import secrets; print(secrets.token_hex(24))'; }
+
+# A command as EZStream's own user, with its settings, in a release. Children do not keep the lock.
+in_release() (
+  release=$1; shift
+  command install -d -o "$OWNER" -g "$OWNER" /run/ezstream
+  set -a
+  # shellcheck source=/dev/null
+  . "$SETTINGS"
+  set +a
+  HOME=$DATA; export HOME
+  cd "$release"
+  exec runuser -u "$OWNER" -- "$@" 9>&-
+)
+manage() { release=$1; shift; in_release "$release" .venv/bin/python manage.py "$@"; }
+
+setting() ( set +u; . "$SETTINGS"; eval "printf '%s' \"\${$1}\"" )
+
+# A line of the settings gets another value. Values come by standard input: arguments can be seen by everybody.
+set_setting() {
+  python3 -c '
+import os, pathlib, re, sys
+name, path, value = sys.argv[1], pathlib.Path(sys.argv[2]), sys.stdin.read().strip()
+text = path.read_text()
+line = f"{name}={value}"
+found = re.compile(rf"(?m)^#?{re.escape(name)}=.*$")
+text = found.sub(lambda _: line, text, count=1) if found.search(text) else f"{text}{line}\n"
+part = path.with_name(path.name + ".part")
+part.touch(0o640)
+part.write_text(text)
+os.chown(part, path.stat().st_uid, path.stat().st_gid)
+part.replace(path)
+' "$1" "$SETTINGS"
+}

@@ -1,0 +1,100 @@
+# Releases lie beside each other; `current` points to the one in use. Environments are shared by what is in them.
+
+processes() { sed -n 's/^\([a-z]*\):.*/\1/p' "$1/Procfile"; }
+
+# Copies the source beside the releases, with the environment it needs. Prints where.
+make_release() {
+  version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$SOURCE/pyproject.toml")
+  release=$BASE/releases/$(date -u +%Y%m%dT%H%M%S)-$version
+  rsync -a --delete --exclude=/.git --exclude=/.venv --exclude=/var --exclude=/staticfiles --exclude='.*_cache' \
+    --exclude=__pycache__ --chown=root:root --chmod=Du=rwx,Dgo=rx,Fu=rwX,Fgo=rX "$SOURCE/" "$release.part/"
+  mv "$release.part" "$release"
+  printf '%s' "$release"
+}
+
+prepare_release() {
+  digest=$(sha256sum "$1/requirements.txt" | cut -c1-16)
+  venv=$BASE/venvs/$digest
+  if [ ! -e "$venv/complete" ]; then
+    say "installs Python packages"
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1/requirements.txt" 9>&- || fail "pip could not install"
+    touch "$venv/complete"
+  fi
+  ln -sfn "$venv" "$1/.venv"
+  collect_static "$1"
+}
+
+# Its own user may not write into a release, but for this moment.
+collect_static() {
+  [ ! -e "$1/staticfiles/complete" ] || return 0
+  rm -rf "$1/staticfiles"
+  command install -d -o "$OWNER" "$1/staticfiles"
+  in_release "$1" env STATIC_ROOT="$1/staticfiles" .venv/bin/python manage.py collectstatic --no-input -v 0
+  chown -R root:root "$1/staticfiles"
+  touch "$1/staticfiles/complete"
+}
+
+# The links are swapped in one step each; processes go on in the release they were started in.
+use_release() {
+  now=$(readlink -f "$CURRENT" || true)
+  if [ "$now" ] && [ "$now" != "$1" ]; then ln -sfn "$now" "$PREVIOUS.new" && mv -T "$PREVIOUS.new" "$PREVIOUS"; fi
+  ln -sfn "$1" "$CURRENT.new" && mv -T "$CURRENT.new" "$CURRENT"
+}
+
+upgrade() {
+  need_installed
+  old=$(readlink -f "$CURRENT")
+  before=$(readlink -f "$PREVIOUS" || true)
+  [ "$SOURCE" != "$old" ] || fail "this is the release in use: run deploy/ezstream of the new source"
+  new=$(make_release)
+  prepare_release "$new"
+  manage "$old" migration_state >"$new/migrations-before"
+  backup_database_only
+  say "migrates"
+  if ! manage "$new" migrate --no-input -v 0 || ! switch_to "$new"; then
+    say "the new release is not well: goes back"
+    go_back "$new" "$old" || true
+    if [ -d "$before" ]; then ln -sfn "$before" "$PREVIOUS"; else rm -f "$PREVIOUS"; fi
+    rm -rf "$new"
+    fail "nothing has changed; the old release runs. What went wrong: journalctl -u 'ezstream@*' --since -5min"
+  fi
+  forget_old_releases
+  say "runs $(basename "$new")"
+}
+
+rollback() {
+  need_installed
+  [ -e "$PREVIOUS/manage.py" ] || fail "there is no release before this one"
+  new=$(readlink -f "$CURRENT")
+  old=$(readlink -f "$PREVIOUS")
+  [ -e "$new/migrations-before" ] || fail "how the database was before $(basename "$new") is not known"
+  backup_database_only
+  go_back "$new" "$old" || fail "the old release is not well either: $0 status"
+  rm -f "$PREVIOUS"
+  say "runs $(basename "$old") again"
+}
+
+go_back() {
+  (cd "$1" && manage "$1" migration_state --return-to "$1/migrations-before") && switch_to "$2"
+}
+
+switch_to() {
+  use_release "$1"
+  install_units || true
+  restart
+  wait_well
+}
+
+# Three are kept, and the environments they use.
+forget_old_releases() {
+  keep="$(readlink -f "$CURRENT") $(readlink -f "$PREVIOUS" || true)"
+  for each in $(ls -1d "$BASE"/releases/*/ | head -n -3); do
+    case " $keep " in *" ${each%/} "*) ;; *) rm -rf "${each%/}" ;; esac
+  done
+  used=$(for each in "$BASE"/releases/*/; do readlink -f "$each.venv"; done)
+  for each in "$BASE"/venvs/*; do
+    printf '%s\n' "$used" | grep -qx "$each" || rm -rf "$each"
+  done
+}

@@ -1,0 +1,31 @@
+# The processes of the Procfile, as units of systemd.
+
+start() { need_installed; systemctl start ezstream.target $(instances); }
+stop() { need_installed; systemctl stop ezstream.target $(instances); }
+instances() { for each in $(processes "$CURRENT"); do printf 'ezstream@%s.service ' "$each"; done; }
+
+# One after another, what people see last.
+restart() {
+  need_installed
+  systemctl -q reset-failed 'ezstream@*' 2>/dev/null || true
+  for each in $(processes "$CURRENT" | tac); do systemctl restart "ezstream@$each"; done
+  systemctl start ezstream.target
+}
+
+status() {
+  systemctl --no-pager --plain --no-legend --all list-units ezstream.target 'ezstream@*' postgresql.service redis-server.service nginx.service
+  printf 'release: %s\n' "$(basename "$(readlink -f "$CURRENT")")"
+}
+
+# What readiness says, through nginx; fails when something is missing.
+health() { ask_ready && echo; }
+ask_ready() { curl -sS --fail-with-body --insecure --max-time 5 --resolve "$(host_name):443:127.0.0.1" "https://$(host_name)/health/ready"; }
+host_name() { sed -n 's/^ *server_name \(.*\);$/\1/p' /etc/nginx/sites-available/ezstream | head -n 1; }
+
+wait_well() {
+  until=$(($(date +%s) + HEALTH_LIMIT_S))
+  until ask_ready >/dev/null 2>&1; do
+    [ "$(date +%s)" -lt "$until" ] || { status >&2; return 1; }
+    sleep 0.5
+  done
+}
