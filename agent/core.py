@@ -21,8 +21,10 @@ from agent.downloads import Trust
 from agent.events import Adopted, Event, MediaCached, Shutdown, SlateReady, Tick
 from agent.ffmpeg import Ffmpeg
 from agent.flvscan import profile_at
+from agent.inquiries import Inquiries
 from agent.load import LoadMeter
-from agent.log import Redactor
+from agent.log import Recent, Redactor
+from agent.looks import Looks
 from agent.nginx import Nginx
 from agent.nginx_program import Program
 from agent.nursery import Nursery
@@ -45,7 +47,7 @@ log = logging.getLogger("agent")
 
 
 class Core:
-    def __init__(self, config: Config, redactor: Redactor) -> None:
+    def __init__(self, config: Config, redactor: Redactor, recent: Recent) -> None:
         self._config = config
         self._redactor = redactor
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
@@ -69,6 +71,8 @@ class Core:
         self._supervisor = Supervisor(config.runs_dir, self.post, nursery=self._nursery)
         program = Program(config.nginx, config.nginx_rtmp_port)
         self._nginx = Nginx(program, config.nginx_conf, self.post, reach_private=config.reach_private)
+        looks = Looks(config.runs_dir, self._nginx, config.nginx_rtmp_port, recent)
+        self._inquiries = Inquiries(looks.by_name(), self.post)
         self._pictures = Pictures(self._ffmpeg, trust, self._supervisor.run_dir, self._pictures_wanted)
         self._link = RedisLink(
             config.redis_url,
@@ -104,7 +108,8 @@ class Core:
         await self._link.close()
         await self._supervisor.let_go()
         self._nursery.close()
-        closing = (self._obtainer.close(), self._slates.close(), self._trials.close(), self._nginx.close())
+        closers = (self._obtainer, self._slates, self._trials, self._inquiries, self._nginx)
+        closing = [each.close() for each in closers]
         await asyncio.wait([asyncio.create_task(each) for each in closing], timeout=2.0)
 
     async def _tick_for_ever(self) -> None:
@@ -261,6 +266,7 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
     actions.MakeSlate: lambda core, do: core._slates.make(do.key, do.profile, do.file),
     actions.Steer: lambda core, do: core._supervisor.steer(do),
     actions.Try: Core._try,
+    actions.Inquire: lambda core, do: core._inquiries.begin(do),
     actions.AskNext: lambda core, do: core._supervisor.ask_next(do.run_id),
     actions.AskToStop: lambda core, do: core._supervisor.ask_to_stop(do.run_id),
     actions.Signal: lambda core, do: core._supervisor.signal(do.run_id, do.number),

@@ -16,10 +16,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from agent import media, playouts, relays, report, runs, slates, steering
-from agent.actions import Action, Exit, Poke, Publish
+from agent.actions import Action, Exit, Inquire, Poke, Publish
 from agent.events import (
     Adopted,
     Event,
+    Inquired,
     MediaCached,
     MediaComplete,
     MediaEvicted,
@@ -37,7 +38,18 @@ from agent.events import (
     Tick,
     TrialEnded,
 )
-from agent.protocol import Ping, Pong, StartStream, SteerStream, StopStream, TestDestination, UpdateStream
+from agent.protocol import (
+    QUERIES,
+    Answered,
+    Ping,
+    Pong,
+    Query,
+    StartStream,
+    SteerStream,
+    StopStream,
+    TestDestination,
+    UpdateStream,
+)
 from agent.state import STOPPED, Run, State
 from agent.turn import Turn
 
@@ -96,10 +108,34 @@ def _leave_when_done(turn: Turn) -> None:
 
 
 def _ping(turn: Turn, event: Ping) -> None:
-    vps_id = turn.before.vps_id
-    count = len(turn.runs)
-    pong = Pong(vps_id=vps_id, timestamp=turn.now, active_streams=count, ping_timestamp=event.timestamp)
+    pong = Pong(
+        vps_id=turn.before.vps_id,
+        timestamp=turn.now,
+        active_streams=len(turn.runs),
+        ping_timestamp=event.timestamp,
+        queries=QUERIES,
+    )
     turn.do(Publish(pong))
+
+
+def _query(turn: Turn, event: Query) -> None:
+    if event.what in QUERIES:
+        turn.do(Inquire(event.query_id, event.what, event.lines))
+    else:
+        _answer(turn, Inquired(event.query_id, False, "this agent does not know the question"))
+
+
+def _answer(turn: Turn, found: Inquired) -> None:
+    answered = Answered(
+        vps_id=turn.before.vps_id,
+        timestamp=turn.now,
+        query_id=found.query_id,
+        ok=found.ok,
+        message=found.message,
+        processes=found.processes,
+        lines=found.lines,
+    )
+    turn.do(Publish(answered))
 
 
 def _media_failed(turn: Turn, event: MediaFailed) -> None:
@@ -125,6 +161,8 @@ _HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     SteerAnswered: steering.answered,
     TestDestination: steering.test,
     TrialEnded: steering.tested,
+    Query: _query,
+    Inquired: _answer,
     Ping: _ping,
     PlayoutStarted: playouts.started,
     PlayoutStatus: playouts.status,
