@@ -68,6 +68,14 @@ class Vps(models.Model):
     max_streams = models.PositiveIntegerField(_("streams at most"), default=4)
     supports_multistream = models.BooleanField(_("several destinations per stream"), default=True)
     uplink_mbit = models.PositiveIntegerField(_("uplink limit (Mbit/s)"), null=True, blank=True)
+    traffic_gb = models.PositiveIntegerField(
+        _("traffic per month (GB)"), null=True, blank=True,
+        help_text=_("What its contract allows to be sent. Near the end of it, it gets no new streams. Empty: no limit."),
+    )  # fmt: skip
+    price = models.DecimalField(
+        _("price per month"), max_digits=9, decimal_places=2, null=True, blank=True, validators=[MinValueValidator(0)],
+        help_text=_("In one currency for the whole fleet. Of two that are as good, the cheaper one per stream is taken."),
+    )  # fmt: skip
     is_local = models.BooleanField(_("this machine"), default=False, editable=False)
 
     cpu = _percent(_("CPU %"))
@@ -106,6 +114,11 @@ class Vps(models.Model):
         now = now or timezone.now()
         return bool(self.last_heartbeat_at and self.last_heartbeat_at >= now - settings.HEARTBEAT_FRESH)
 
+    @property
+    def allowed_bytes(self) -> int | None:
+        """To be sent in a month; None: without a limit."""
+        return None if self.traffic_gb is None else self.traffic_gb * 10**9
+
     def _context(self, column: str) -> str:
         return f"fleet_vps.{column}.{self.secret_id}"
 
@@ -120,3 +133,19 @@ class Vps(models.Model):
 
     def private_key(self) -> str:
         return unseal(self.sealed_private_key, self._context("private_key"), settings.FIELD_KEYS)
+
+
+class MonthTraffic(models.Model):
+    """What a VPS sent in one month of UTC, as `fleet.traffic` adds it up."""
+
+    vps = models.ForeignKey(Vps, on_delete=models.CASCADE, related_name="traffic")
+    month = models.DateField()
+    """Its first day."""
+    sent_bytes = models.BigIntegerField(default=0)
+    counter = models.BigIntegerField(null=True)
+    """What the agent's counter stood at when it was last looked at, and `said_at` when it said so by its clock."""
+    said_at = models.FloatField(null=True)
+
+    class Meta:
+        ordering = ["-month"]
+        constraints = [models.UniqueConstraint(fields=["vps", "month"], name="traffic_month_once")]

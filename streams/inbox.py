@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from agent.protocol import Heartbeat, Pong, RunReport, StreamProgress, StreamStatus, UpMessage
 from fleet import heartbeats
+from fleet.minutes import Minutes
 from kit.logs import mask
 from streams import converge, interrupting, lifecycle, progress, reports
 from streams.errors import WrongState
@@ -37,6 +38,7 @@ class Inbox:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.sampler = Sampler()
+        self.minutes = Minutes()
         self._written: dict[str, tuple[datetime, tuple[Any, ...]]] = {}
 
     def apply(self, messages: Iterable[UpMessage], now: datetime) -> progress.Pokes:
@@ -128,6 +130,7 @@ class Inbox:
         if not heartbeats.apply_heartbeat(heartbeat, now):
             self.counts["unknown_vps"] += 1
             return
+        self.minutes.take(heartbeat, now)
         runs = _find_all([report.run_id for report in heartbeat.runs])
         for report in heartbeat.runs:
             run = runs.get(report.run_id)

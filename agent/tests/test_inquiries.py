@@ -128,13 +128,15 @@ def test_whom_a_process_serves_follows_from_its_parents() -> None:
     assert found == {10: "", 20: "run-1", 21: "run-1", 22: "run-1", 30: ""}
 
 
-async def test_our_processes_are_found_with_what_they_use(tmp_path: Path) -> None:
-    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        found = await census.look(tmp_path, between_s=0.3)
-    finally:
-        busy.kill()
-        busy.wait()
+@pytest.fixture
+def busy() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        yield process
+        process.kill()
+
+
+async def test_our_processes_are_found_with_what_they_use(busy: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    found = await census.look(tmp_path, between_s=0.3)
     by_pid = {each.pid: each for each in found}
     assert by_pid[os.getpid()].kind == "agent"
     child = by_pid[busy.pid]
