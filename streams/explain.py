@@ -9,7 +9,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-_PARTS: Final = ("capacity", "resource", "connection", "performance", "score")
+_PARTS: Final = ("capacity", "resource", "connection", "performance", "traffic", "price", "score")
+"""A choice made before one of them counted does not name it."""
 
 
 def choice_table(choice: dict[str, Any]) -> SafeString | str:
@@ -17,11 +18,10 @@ def choice_table(choice: dict[str, Any]) -> SafeString | str:
     ranked, passed = choice.get("ranked", ()), choice.get("passed_over", ())
     if not ranked and not passed:
         return "–"
-    scored = format_html_join(
-        "", "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", map(_row, ranked)
-    )
+    cells = "<td>{}</td>" * len(_PARTS)
+    scored = format_html_join("", f"<tr><th>{{}}</th>{cells}</tr>", map(_row, ranked))
     left = format_html_join(
-        "", '<tr><th>{}</th><td colspan="5">{}</td></tr>', ((row["name"], row["why"]) for row in passed)
+        "", '<tr><th>{}</th><td colspan="{}">{}</td></tr>', ((row["name"], len(_PARTS), row["why"]) for row in passed)
     )
     return format_html(
         '<table class="why"><thead>{}</thead><tbody>{}{}</tbody></table>{}', _head(), scored, left, _wish(choice)
@@ -29,7 +29,8 @@ def choice_table(choice: dict[str, Any]) -> SafeString | str:
 
 
 def _head() -> SafeString:
-    names = ("", _("capacity"), _("resources"), _("connection"), _("history"), _("score"))
+    parts = (_("capacity"), _("resources"), _("connection"), _("history"), _("traffic"), _("price"), _("score"))
+    names = ("", *parts)
     return format_html("<tr>{}</tr>", format_html_join("", "<th>{}</th>", ((name,) for name in names)))
 
 
@@ -38,6 +39,8 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _wish(choice: dict[str, Any]) -> str:
+    if choice.get("is_test"):
+        return _("Taken because an operator started the stream here, to test this server. No other was asked.")
     return _("Taken because an operator prefers it for this stream.") if choice.get("is_preferred") else ""
 
 
