@@ -70,11 +70,11 @@ class Vps(models.Model):
     uplink_mbit = models.PositiveIntegerField(_("uplink limit (Mbit/s)"), null=True, blank=True)
     traffic_gb = models.PositiveIntegerField(
         _("traffic per month (GB)"), null=True, blank=True,
-        help_text=_("What its contract allows to be sent. Near the end of it, it gets no new streams. Empty: no limit."),
+        help_text=_("What its contract allows to be sent. Near its end there are no new streams. Empty: no limit."),
     )  # fmt: skip
     price = models.DecimalField(
         _("price per month"), max_digits=9, decimal_places=2, null=True, blank=True, validators=[MinValueValidator(0)],
-        help_text=_("In one currency for the whole fleet. Of two that are as good, the cheaper one per stream is taken."),
+        help_text=_("One currency for the whole fleet. Of two that are as good, the cheaper per stream is taken."),
     )  # fmt: skip
     is_local = models.BooleanField(_("this machine"), default=False, editable=False)
 

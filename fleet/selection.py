@@ -117,9 +117,9 @@ def choose(
     return Choice(best, ranked, tuple(unable), wished is not None)
 
 
-def choose_only(candidates: Iterable[Candidate], vps_id: int) -> Choice:
+def choose_only(candidates: Iterable[Candidate], vps_id: int, passed_over: Mapping[int, str] = NOBODY) -> Choice:
     """That one or none: an operator tests it."""
-    only = choose(each for each in candidates if each.vps_id == vps_id)
+    only = choose((each for each in candidates if each.vps_id == vps_id), passed_over=passed_over)
     return replace(only, is_test=True)
 
 

@@ -314,6 +314,8 @@ class Run(models.Model):
     """Interrupted: when it is to be started again. None once that has been commanded."""
     left_vps = models.ForeignKey(Vps, null=True, on_delete=models.SET_NULL, related_name="+")
     """Where it was interrupted last: it is put elsewhere if it can be."""
+    tested_vps = models.ForeignKey(Vps, null=True, on_delete=models.SET_NULL, related_name="+")
+    """An operator starts it on this one, to test it. Once it was interrupted it goes wherever it can."""
     interruption = models.CharField(max_length=500, blank=True)
     """Why, in words, until it is on air again."""
     first_item_id = models.PositiveBigIntegerField(null=True)

@@ -8,19 +8,23 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
+from fleet import selection
+from fleet.candidates import candidates
+from fleet.models import Vps
 from kit.actors import send_after_commit
 from kit.conflicts import again_on_conflict
 from streams import interrupting, lifecycle, rules, snapshot, tasks
-from streams.errors import WrongState
+from streams.errors import NotReady, WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status, Stream
 
 
 @again_on_conflict
 @transaction.atomic
-def start(stream: Stream, actor: User | None, message: str = "") -> Run:
+def start(stream: Stream, actor: User | None, message: str = "", *, on: Vps | None = None) -> Run:
     """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4). After a failure
-    it goes on with the item it was at. `message` says why, where it was nobody's click."""
+    it goes on with the item it was at. `message` says why, where it was nobody's click. `on`: an operator tests this
+    VPS, no other will do (OPS-1)."""
     owner = lock_owner(stream)
     current = Stream.objects.select_related("run").get(pk=stream.pk)
     lifecycle.require(current.state, Event.START)
@@ -29,9 +33,12 @@ def start(stream: Stream, actor: User | None, message: str = "") -> Run:
     rules.check_keys_free(current, rules.enabled_destinations(current))
     failed = current.run if current.state is Status.ERROR else None
     first_item_id = interrupting.item_to_go_on_with(failed) if failed else None
-    run = Run.objects.create(stream=current, first_item_id=first_item_id)
+    if on is not None:
+        _check_takes(on)
+    run = Run.objects.create(stream=current, first_item_id=first_item_id, tested_vps=on)
     lifecycle.fire(current.pk, Event.START, run_id=run.pk, actor=actor, message=message)
-    audit.record(actor, "start", current, None, run=str(run.pk), **_why(message))
+    tested = {"on": on.name} if on else {}
+    audit.record(actor, "start", current, None, run=str(run.pk), **_why(message), **tested)
     send_after_commit(tasks.start_stream, str(run.pk), robust=True)
     return run
 
@@ -61,6 +68,13 @@ def force_stop(stream: Stream, actor: User | None, message: str = "") -> None:
     lifecycle.fire(current.pk, Event.FORCED, run_id=current.run.pk, actor=actor, message=words)
     audit.record(actor, "force stop", current, run=str(current.run.pk))
     send_after_commit(tasks.stop_stream, str(current.run.pk), robust=True)
+
+
+def _check_takes(vps: Vps) -> None:
+    """Said at once, where the one who asks can choose another; the start looks again under the lock."""
+    choice = selection.choose_only(candidates(timezone.now()), vps.pk)
+    if choice.best is None:
+        raise NotReady(_("The VPS cannot take the stream now: %(why)s.") % {"why": choice.why_none()})
 
 
 def is_still_held(stream: Stream) -> bool:

@@ -1,0 +1,19 @@
+"""What can be refused, in words for the operator. A refusal has changed nothing."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """The verb was not done."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = str(message)
+
+
+class NoAnswer(Refused):
+    """The agent does not take commands, or did not answer in time."""
+
+
+class TooOld(Refused):
+    """The agent does not know the question."""
