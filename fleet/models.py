@@ -34,7 +34,11 @@ class VpsQuerySet(models.QuerySet["Vps"]):
         return self.annotate(held_runs=held, current_streams=models.Count("held_runs", distinct=True))
 
     def reachable(self, now: datetime) -> VpsQuerySet:
-        return self.filter(last_heartbeat_at__gte=now - settings.HEARTBEAT_FRESH)
+        return self.filter(heard_lately(now))
+
+
+def heard_lately(now: datetime) -> models.Q:
+    return models.Q(last_heartbeat_at__gte=now - settings.HEARTBEAT_FRESH)
 
 
 def _percent(label: object) -> models.FloatField[float | None, float | None]:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from fleet.checkups import IN_SERVICE
-from fleet.models import Vps, VpsQuerySet, VpsStatus
+from fleet.models import Vps, VpsQuerySet, VpsStatus, heard_lately
 from kit.templatetags.kit import since
 
 KINDS: Final = ("well", "full", "silent", "unhealthy", "draining", "out")
@@ -60,22 +60,31 @@ def _in_order(vps: Vps) -> Standing:
 
 def only(vpses: VpsQuerySet, kind: str, now: datetime) -> QuerySet[Vps]:
     """Those that stand so; `vpses` with `current_streams`. The same rules as `of`, for the database."""
-    fresh = Vps.objects.reachable(now).values("pk")
     expected = vpses.filter(status__in=IN_SERVICE)
-    heard = expected.filter(pk__in=fresh)
+    heard = expected.filter(heard_lately(now))
     in_order = heard.filter(unhealthy="")
     drains = Q(status=VpsStatus.DRAINING) | Q(accepting=False)
     match kind:
         case "out":
             return vpses.exclude(status__in=IN_SERVICE)
         case "silent":
-            return expected.exclude(pk__in=fresh)
+            return expected.filter(_silent(now))
         case "unhealthy":
             return heard.exclude(unhealthy="")
         case "draining":
             return in_order.filter(drains)
         case _:
             return _by_room(in_order.exclude(drains), kind)
+
+
+def troubled(vpses: VpsQuerySet, now: datetime) -> QuerySet[Vps]:
+    """Those whose standing is trouble: in service and silent or unhealthy, or failed."""
+    ill = Q(status__in=IN_SERVICE) & (_silent(now) | ~Q(unhealthy=""))
+    return vpses.filter(Q(status=VpsStatus.ERROR) | ill)
+
+
+def _silent(now: datetime) -> Q:
+    return Q(last_heartbeat_at__isnull=True) | ~heard_lately(now)
 
 
 def _by_room(vpses: QuerySet[Vps], kind: str) -> QuerySet[Vps]:

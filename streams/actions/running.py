@@ -21,20 +21,30 @@ from streams.models import Run, Status, Stream
 
 @again_on_conflict
 @transaction.atomic
-def start(stream: Stream, actor: User | None, message: str = "", *, on: Vps | None = None) -> Run:
+def start(stream: Stream, actor: User | None, message: str = "") -> Run:
     """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4). After a failure
-    it goes on with the item it was at. `message` says why, where it was nobody's click. `on`: an operator tests this
-    VPS, no other will do (OPS-1)."""
+    it goes on with the item it was at. `message` says why, where it was nobody's click."""
+    return _start(stream, actor, message, None)
+
+
+@again_on_conflict
+@transaction.atomic
+def start_on(stream: Stream, vps: Vps, actor: User | None) -> Run:
+    """The same, on this VPS and no other: an operator tests it (OPS-1)."""
+    return _start(stream, actor, "", vps)
+
+
+def _start(stream: Stream, actor: User | None, message: str, on: Vps | None) -> Run:
     owner = lock_owner(stream)
     current = Stream.objects.select_related("run").get(pk=stream.pk)
     lifecycle.require(current.state, Event.START)
     rules.check_startable(current)
     rules.check_limit(owner, current)
     rules.check_keys_free(current, rules.enabled_destinations(current))
-    failed = current.run if current.state is Status.ERROR else None
-    first_item_id = interrupting.item_to_go_on_with(failed) if failed else None
     if on is not None:
         _check_takes(on)
+    failed = current.run if current.state is Status.ERROR else None
+    first_item_id = interrupting.item_to_go_on_with(failed) if failed else None
     run = Run.objects.create(stream=current, first_item_id=first_item_id, tested_vps=on)
     lifecycle.fire(current.pk, Event.START, run_id=run.pk, actor=actor, message=message)
     tested = {"on": on.name} if on else {}

@@ -25,7 +25,7 @@ def ears(fleet):
 
 
 def test_it_goes_there_and_says_why(stream, fleet, ears, operator):
-    run = actions.start(stream, operator, on=fleet[1])
+    run = actions.start_on(stream, fleet[1], operator)
     starting.put_on_air(run.pk, build.no_sleep)
     run = Run.objects.get(pk=run.pk)
     assert run.vps == fleet[1]
@@ -47,14 +47,14 @@ def test_it_goes_there_and_says_why(stream, fleet, ears, operator):
 def test_one_that_cannot_take_it_is_refused_at_once(stream, operator, db, fields, why):
     build.vps("best")
     with pytest.raises(NotReady, match=why):
-        actions.start(stream, operator, on=build.vps("tested", **fields))
+        actions.start_on(stream, build.vps("tested", **fields), operator)
     stream.refresh_from_db()
     assert stream.state is Status.INACTIVE
     assert not Run.objects.exists()
 
 
 def test_one_that_filled_up_meanwhile_is_an_error_and_no_other_is_taken(stream, fleet, operator):
-    run = actions.start(stream, operator, on=fleet[1])
+    run = actions.start_on(stream, fleet[1], operator)
     type(fleet[1]).objects.filter(pk=fleet[1].pk).update(max_streams=0)
     starting.put_on_air(run.pk, build.no_sleep)
     stream.refresh_from_db()
@@ -63,7 +63,7 @@ def test_one_that_filled_up_meanwhile_is_an_error_and_no_other_is_taken(stream, 
 
 
 def test_once_interrupted_it_goes_wherever_it_can(stream, fleet, ears, operator):
-    run = actions.start(stream, operator, on=fleet[1])
+    run = actions.start_on(stream, fleet[1], operator)
     Run.objects.filter(pk=run.pk).update(epoch=2, left_vps=fleet[1])
     starting.put_on_air(run.pk, build.no_sleep)
     assert Run.objects.get(pk=run.pk).vps == fleet[0]
