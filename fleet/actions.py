@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
+from django.utils import timezone
 from django.utils.translation import ngettext
 
 from accounts import audit
@@ -34,7 +34,7 @@ def check(vps: Vps, actor: User | None, now: datetime) -> Checkup:
 
 @transaction.atomic
 def remove(vps: Vps, actor: User | None, request: HttpRequest | None = None) -> None:
-    """Raises Refused while runs are on it, and for one that history names."""
+    """Out of the fleet, with its secrets; runs it carried still name it. Raises Refused while some are on it."""
     Vps.objects.select_for_update().get(pk=vps.pk)
     held = vps.runs.holding().count()
     if held:
@@ -44,8 +44,9 @@ def remove(vps: Vps, actor: User | None, request: HttpRequest | None = None) -> 
             held,
         )
         raise Refused(words % {"vps": vps.name, "n": held})
-    if vps.runs.exists():
-        words = _("«%(vps)s» has carried streams, whose history names it. Switch it off instead: it gets no new ones.")
-        raise Refused(words % {"vps": vps.name})
     audit.record(actor, "delete", vps, request)
-    vps.delete()
+    if not vps.runs.exists():
+        vps.delete()
+        return
+    secrets = {"sealed_password": "", "sealed_private_key": "", "host_key": ""}
+    Vps.objects.filter(pk=vps.pk).update(removed_at=timezone.now(), status=VpsStatus.INACTIVE, **secrets)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
 from accounts.models import User
+from fleet import actions as verbs
 from fleet.models import Vps, VpsStatus
 from kit.console import NoBulkDelete, pill, verdict
 from kit.templatetags.kit import ago
@@ -37,7 +38,7 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
         (None, {"fields": ["name", "host", "region", "status", "status_message"]}),
         (_("Now"), {"fields": ["reachable", "streams", "runs_held", "load", "network", "heard"]}),
         (_("Health"), {"fields": ["health", "last_health_check_at", "busy", "clock_offset_s", *_AGENT]}),
-        (_("Limits"), {"fields": ["max_streams", "supports_multistream", "uplink_mbit"]}),
+        (_("Limits"), {"fields": ["max_streams", "supports_multistream", "uplink_mbit", "traffic_gb", "price"]}),
         (_("SSH"), {"fields": ["ssh_user", "ssh_port", "host_key"]}),
         (_("Dates"), {"fields": ["created_at"]}),
     ]
@@ -106,11 +107,9 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
         self._set(request, chosen, VpsStatus.INACTIVE)
 
     def _set(self, request: HttpRequest, chosen: models.QuerySet[Vps], status: VpsStatus) -> None:
-        changed = list(chosen.exclude(status=status))
-        Vps.objects.filter(pk__in=[vps.pk for vps in changed]).update(status=status)
-        for vps in changed:
-            audit.record(cast(User, request.user), f"set {status.value.lower()}", vps, request)
-        self.message_user(request, _("%(n)d VPSes changed.") % {"n": len(changed)}, messages.SUCCESS)
+        operator = cast(User, request.user)
+        changed = sum(verbs.set_status(vps, status, operator, request) for vps in chosen)
+        self.message_user(request, _("%(n)d VPSes changed.") % {"n": changed}, messages.SUCCESS)
 
     def save_model(self, request: HttpRequest, obj: Vps, form: Any, change: bool) -> None:
         """A change writes the changed columns only: heartbeats write the others meanwhile."""
@@ -122,9 +121,8 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
         audit.record(cast(User, request.user), verb, obj, request, fields=form.changed_data)
 
     def has_delete_permission(self, request: HttpRequest, obj: Vps | None = None) -> bool:
-        """Only one that never carried a run: history names the others."""
+        """Only one that never carried a run: history names the others. Those are removed on their own page."""
         return super().has_delete_permission(request, obj) and not (obj and obj.runs.exists())
 
     def delete_model(self, request: HttpRequest, obj: Vps) -> None:
-        audit.record(cast(User, request.user), "delete", obj, request)
-        super().delete_model(request, obj)
+        verbs.remove(obj, cast(User, request.user), request)

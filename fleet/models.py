@@ -41,6 +41,16 @@ def heard_lately(now: datetime) -> models.Q:
     return models.Q(last_heartbeat_at__gte=now - settings.HEARTBEAT_FRESH)
 
 
+_Vpses = models.Manager.from_queryset(VpsQuerySet)
+
+
+class VpsManager(_Vpses["Vps"]):
+    """Those that are in the fleet. One that was removed is named by the runs it carried, and by nothing else."""
+
+    def get_queryset(self) -> VpsQuerySet:
+        return VpsQuerySet(self.model, using=self._db).filter(removed_at=None)
+
+
 def _percent(label: object) -> models.FloatField[float | None, float | None]:
     return models.FloatField(
         label,  # type: ignore[arg-type]
@@ -54,7 +64,7 @@ def _percent(label: object) -> models.FloatField[float | None, float | None]:
 class Vps(models.Model):
     """One server of the fleet and what its agent last said of it."""
 
-    name = models.CharField(_("name"), max_length=80, unique=True)
+    name = models.CharField(_("name"), max_length=80)
     host = models.CharField(_("IP address or host name"), max_length=253)
     region = models.CharField(_("region"), max_length=40, blank=True)
     ssh_user = models.CharField(_("SSH user"), max_length=64, default="root")
@@ -98,13 +108,22 @@ class Vps(models.Model):
     """What the last health check found (`fleet.health`); empty: well, or no reason to look."""
     last_health_check_at = models.DateTimeField(_("last health check"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("added"), auto_now_add=True)
+    removed_at = models.DateTimeField(null=True, editable=False)
 
-    objects = VpsQuerySet.as_manager()
+    objects = VpsManager()
 
     class Meta:
         verbose_name = _("VPS")
         verbose_name_plural = _("VPSes")
         ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"],
+                condition=models.Q(removed_at=None),
+                name="vps_name_once",
+                violation_error_message=_("There is a VPS of this name."),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -14,6 +14,7 @@ from fleet.checkups import IN_SERVICE
 from fleet.models import Vps, VpsQuerySet, VpsStatus, heard_lately
 from kit.templatetags.kit import since
 
+LONG_S: Final = 120
 KINDS: Final = ("well", "full", "silent", "unhealthy", "draining", "out")
 
 
@@ -38,7 +39,10 @@ def of(vps: Vps, now: datetime) -> Standing:
     if vps.last_heartbeat_at is None:
         return Standing("silent", _("never heard of"), "danger", vps.status_message)
     if not vps.is_reachable(now):
-        words = _("last heartbeat %(when)s") % {"when": since(now - vps.last_heartbeat_at)}
+        silent_s = int((now - vps.last_heartbeat_at).total_seconds())
+        words = _("no heartbeat for %(s)d s") % {"s": silent_s}
+        if silent_s >= LONG_S:
+            words = _("last heartbeat %(when)s") % {"when": since(now - vps.last_heartbeat_at)}
         return Standing("silent", _("silent"), "danger", words)
     if vps.unhealthy:
         return Standing("unhealthy", _("unhealthy"), "danger", vps.unhealthy)

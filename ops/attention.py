@@ -16,6 +16,7 @@ LONG_QUEUE: Final = 50
 FEW_SLOTS: Final = 0.1
 """Of all, free."""
 NAMED: Final = 5
+LISTENER: Final = "listener"
 _ORDER: Final = ("danger", "warning", "info")
 
 STARTS: Final = {
@@ -42,6 +43,8 @@ class Trouble:
     name: str
     reason: str
     url: str
+    is_silent: bool = False
+    """A server that may be well: it is we who hear nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,8 @@ def _ours(facts: Facts) -> Iterator[Concern]:
         yield Concern("danger", _("Redis does not answer"), todo, reverse("health_ready"))
     for kind, why in facts.missing.items():
         todo = _("Start it: %(command)s") % {"command": STARTS.get(kind, kind)}
+        if kind == LISTENER:
+            todo += ". " + _("Until then nothing is heard of the VPSes, whatever they do.")
         yield Concern("danger", f"{kind}: {why}", todo, reverse("admin:ops_process_changelist"))
     if facts.dead:
         words = ngettext("%(n)d background job was given up", "%(n)d background jobs were given up", facts.dead)
@@ -112,11 +117,12 @@ def _streams(facts: Facts) -> Iterator[Concern]:
 
 
 def _fleet(facts: Facts) -> Iterator[Concern]:
-    for each in facts.servers[:NAMED]:
+    servers = [each for each in facts.servers if not (each.is_silent and LISTENER in facts.missing)]
+    for each in servers[:NAMED]:
         todo = _("It gets no new streams. Its page says more.")
         yield Concern("danger", f"{each.name}: {each.reason}", todo, each.url)
-    more = facts.servers_total - len(facts.servers[:NAMED])
-    if more > 0:
+    more = facts.servers_total - len(servers[:NAMED])
+    if more > 0 and LISTENER not in facts.missing:
         words = ngettext("%(n)d more VPS is not well", "%(n)d more VPSes are not well", more) % {"n": more}
         yield Concern("danger", words, _("See the list."), reverse("admin:fleet") + "?standing=trouble")
     if facts.foreign:

@@ -173,6 +173,14 @@ class Column:
     direction: str
     """ascending, descending or none, as ARIA says it."""
 
+    @property
+    def key(self) -> str:
+        return self.sort.removeprefix("-")
+
+    @property
+    def down(self) -> str:
+        return f"-{self.key}"
+
 
 def _columns(sort: str) -> list[Column]:
     titles = (

@@ -98,7 +98,7 @@ def _incident(one: Told) -> Trouble:
 
 def _server(row: FleetRow) -> Trouble:
     reason = row.standing.label if not row.standing.reason else f"{row.standing.label}, {row.standing.reason}"
-    return Trouble(row.vps.name, reason, _page_of(row.vps.pk))
+    return Trouble(row.vps.name, reason, _page_of(row.vps.pk), row.standing.kind == "silent")
 
 
 def _page_of(vps_id: int) -> str:
