@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from accounts.models import AuditEntry
 from fleet import history
 from fleet.history import Curve, Reading
 from fleet.models import Vps
@@ -26,6 +27,7 @@ from streams import pages
 from streams.models import Run, Stream
 
 RUNS_SHOWN: Final = 10
+AUDIT_SHOWN: Final = 8
 STREAMS_SHOWN: Final = 100
 HOURS: Final = {"1": 1, "24": 24}
 POINTS: Final = 360
@@ -62,6 +64,7 @@ def context(vps: Vps, now: datetime) -> dict[str, Any]:
         "streams": pages.rows(list(_streams(vps)[:STREAMS_SHOWN]), now),
         "runs": _ended(vps),
         "questions": QUESTIONS.items(),
+        "audit": list(AuditEntry.objects.filter(target_type="fleet.vps", target_id=str(vps.pk))[:AUDIT_SHOWN]),
         "hour": summary(_curve(vps, 1, now)),
         "at": now,
     }
