@@ -27,8 +27,14 @@ HEAD: Final = ("at", "who", "did", "to_a", "id", "named", "from", "details")
 OURS: Final = ("accounts", "media_library", "fleet", "streams", "ops")
 
 
+class When(admin.DateFieldListFilter):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = _("time")
+
+
 class ByWhom(admin.SimpleListFilter):
-    title = _("by whom")
+    title = _("who did it")
     parameter_name = "by"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -48,18 +54,18 @@ class ByWhom(admin.SimpleListFilter):
 class Verb(admin.SimpleListFilter):
     """From what is known to be written, not from the rows: there are millions of them."""
 
-    title = _("did")
+    title = _("what was done")
     parameter_name = "verb"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(verb, words) for verb, words in done_words()]
+        return done_words()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         return queryset.filter(verb=self.value()) if self.value() else queryset
 
 
 class Target(admin.SimpleListFilter):
-    title = _("to a")
+    title = _("what it was done to")
     parameter_name = "target_type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -73,7 +79,7 @@ class Target(admin.SimpleListFilter):
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
     list_display = ["at", "who", "did", "target", "address", "more"]
-    list_filter = ["at", ByWhom, Verb, Target]
+    list_filter = [("at", When), ByWhom, Target, Verb]
     search_fields = ["actor_email", "target_name", "=target_id", "address"]
     search_help_text = _("E-mail of who did it, name or number of what it was done to, address it came from.")
     date_hierarchy = "at"

@@ -194,8 +194,8 @@ _DONE: Final = {
 
 
 def done_words() -> list[tuple[str, str]]:
-    """Every verb that is written, with its words, by verb."""
-    return [(verb, f"{verb} ({words})") for verb, words in sorted(_DONE.items())]
+    """Every verb that is written, with its words, by these."""
+    return sorted(((verb, str(words)) for verb, words in _DONE.items()), key=lambda each: each[1])
 
 
 class AuditEntry(models.Model):

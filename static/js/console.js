@@ -24,7 +24,8 @@ async function refresh() {
   asking = true;
   try {
     const next = (await fetched(location.href)).getElementById(live.id);
-    if (next) morph(live, next);
+    if (!next) throw new Error("another page");
+    morph(live, next);
     stale(false);
   } catch {
     stale(true);
