@@ -25,10 +25,11 @@ def candidates(now: datetime) -> list[Candidate]:
     )
     vpses = list(rows)
     sent = used_this_month((vps.pk for vps in vpses if vps.traffic_gb is not None), now)
-    return [_candidate(vps, sent.get(vps.pk, 0), now) for vps in vpses]
+    gone = share_gone(now)
+    return [_candidate(vps, sent.get(vps.pk, 0), gone, now) for vps in vpses]
 
 
-def _candidate(vps: Vps, sent_bytes: int, now: datetime) -> Candidate:
+def _candidate(vps: Vps, sent_bytes: int, month_gone: float, now: datetime) -> Candidate:
     ended: int = vps.ended_runs  # type: ignore[attr-defined]
     good: int = vps.good_runs  # type: ignore[attr-defined]
     return Candidate(
@@ -49,6 +50,6 @@ def _candidate(vps: Vps, sent_bytes: int, now: datetime) -> Candidate:
         uplink_mbit=vps.uplink_mbit,
         sent_bytes=sent_bytes,
         allowed_bytes=vps.allowed_bytes,
-        month_gone=share_gone(now),
+        month_gone=month_gone,
         price=None if vps.price is None else float(vps.price),
     )

@@ -16,8 +16,8 @@ from django.core.management import call_command
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisGone
 
-from agent.protocol import Steered, encode, status_channel, vps_channel
-from fleet import answers
+from agent.protocol import Answered, Steered, encode, status_channel, vps_channel
+from fleet import answers, history
 from lab.processes import wait_until
 from lab.valkey import Valkey
 from streams import progress
@@ -247,3 +247,24 @@ async def test_an_answer_goes_past_a_database_that_is_slow(monkeypatch):
         assert not go_on.is_set()
         go_on.set()
     assert found["item_id"] == 5
+
+
+async def test_minutes_that_are_over_are_kept_for_the_charts(monkeypatch):
+    """With minutes of a second."""
+    kept = []
+    monkeypatch.setattr(history, "minute_of", lambda moment: int(moment.timestamp()))
+    monkeypatch.setattr(history, "keep", kept.append)
+    monkeypatch.setattr("streams.listener.MINUTES_S", 0.05)
+    _run, vps = await starting_on_a_vps()
+    async with listening() as listener:
+        await publish(vps_channel(vps.pk), encode(build.heartbeat(vps)))
+        answered = Answered(vps_id=vps.pk, timestamp=1.0, query_id="q", ok=True)
+        await publish(vps_channel(vps.pk), encode(answered))
+
+        async def is_kept():
+            return bool(kept)
+
+        await until(is_kept)
+        assert listener.inbox.counts["received"] == 1, "an answer is for who asked, not for the inbox"
+    (readings,) = kept[0].values()
+    assert readings[vps.pk].cpu == 12.0
