@@ -24,7 +24,10 @@ from kit.spreadsheet import harmless
 
 IN_CSV: Final = 20_000
 HEAD: Final = ("at", "who", "did", "to_a", "id", "named", "from", "details")
-OURS: Final = ("accounts", "media_library", "fleet", "streams", "ops")
+TARGETS: Final = (
+    "accounts.user", "accounts.package", "media_library.videofile", "streams.stream", "streams.destination",
+    "streams.liveinput", "fleet.vps",
+)  # fmt: skip
 
 
 class When(admin.DateFieldListFilter):
@@ -69,8 +72,7 @@ class Target(admin.SimpleListFilter):
     parameter_name = "target_type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        models = (model for app in OURS for model in apps.get_app_config(app).get_models())
-        return sorted((model._meta.label_lower, str(model._meta.verbose_name)) for model in models)
+        return [(label, str(apps.get_model(label)._meta.verbose_name)) for label in TARGETS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         return queryset.filter(target_type=self.value()) if self.value() else queryset

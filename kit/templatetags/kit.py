@@ -56,7 +56,7 @@ def gigabytes(size: float) -> str:
     """Bytes as providers of traffic count them: 850 GB, 1.2 TB."""
     gb = size / 10**9
     number, unit = (gb / 1000, "TB") if gb >= 1000 else (gb, "GB")
-    places = 0 if number >= 100 or number == int(number) else 1
+    places = 0 if number >= 100 or number == int(number) else 1 if number >= 1 else 2
     return f"{number_format(round(number, places), places)}\N{NO-BREAK SPACE}{unit}"
 
 
