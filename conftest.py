@@ -14,7 +14,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
-from fleet import answers, commands
+from fleet import answers, commands, history
 from streams import samples
 
 pytest_plugins = ["lab.hosts.fixtures"]
@@ -76,7 +76,7 @@ def no_redis(settings: Settings) -> Iterator[None]:
     nowhere = "redis://127.0.0.1:1/0"
     settings.REDIS_URL = settings.AGENT_REDIS_URL = nowhere
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": nowhere}}
-    clients = (answers._client, commands._client, samples._client)
+    clients = (answers._client, commands._client, history._client, samples._client)
     for kept in clients:
         kept.cache_clear()
     yield

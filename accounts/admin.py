@@ -18,7 +18,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, reports
-from accounts.models import AuditEntry, Package, SignIn, UsageReport, User
+from accounts import audit_admin as audit_admin
+from accounts.models import Package, SignIn, UsageReport, User
 from kit.console import NoBulkDelete, ReadOnlyAdmin
 from kit.templatetags.kit import filesize, percent
 
@@ -122,6 +123,14 @@ class OurUserAdmin(NoBulkDelete, UserAdmin):  # type: ignore[type-arg]
             audit.record(_operator(request), "switch on" if on else "switch off", user, request)
         self.message_user(request, _("%(n)d users changed.") % {"n": len(changed)}, messages.SUCCESS)
 
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Who sets somebody's password can be them: it is written down like every change."""
+        answer = super().user_change_password(request, id, form_url)
+        user = self.get_object(request, id)
+        if request.method == "POST" and answer.status_code == 302 and user is not None:
+            audit.record(_operator(request), "set password", user, request)
+        return answer
+
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """A change writes the changed columns only; a new e-mail has to be confirmed again."""
         if not change:
@@ -176,6 +185,10 @@ class PackageAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
         """The default package stays: users without one stand on it."""
         return super().has_delete_permission(request, obj) and not (obj and obj.is_default)
 
+    def delete_model(self, request: HttpRequest, obj: Package) -> None:
+        audit.record(_operator(request), "delete", obj, request)
+        super().delete_model(request, obj)
+
     def save_model(self, request: HttpRequest, obj: Package, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         audit.record(_operator(request), "change" if change else "create", obj, request, fields=form.changed_data)
@@ -187,14 +200,6 @@ class SignInAdmin(ReadOnlyAdmin):
     list_filter = ["succeeded", "at"]
     list_select_related = ["user"]
     search_fields = ["user__email", "address"]
-
-
-@admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ["at", "actor_email", "verb", "target_type", "target_name", "address"]
-    list_filter = ["at", "verb", "target_type"]
-    search_fields = ["actor_email", "verb", "target_name", "target_id", "address"]
-    date_hierarchy = "at"
 
 
 @admin.register(UsageReport)

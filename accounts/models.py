@@ -175,14 +175,35 @@ class SignIn(models.Model):
 
 
 _DONE: Final = {
-    "cancel upload": _("Cancelled the upload of"), "change": _("Changed"), "change account": _("Changed the account"),
-    "change password": _("Changed the password"), "clear schedule": _("Cleared the schedule of"),
-    "create": _("Created"), "delete": _("Deleted"),
+    "add destination": _("Added a destination to"), "admit to redis": _("Admitted to Redis"),
+    "cancel provisioning": _("Cancelled the provisioning of"), "cancel upload": _("Cancelled the upload of"),
+    "change": _("Changed"), "change account": _("Changed the account"), "change password": _("Changed the password"),
+    "check health": _("Checked the health of"), "clear schedule": _("Cleared the schedule of"),
+    "confirm host key": _("Confirmed the host key of"), "create": _("Created"),
+    "cut off from redis": _("Cut off from Redis"), "delete": _("Deleted"),
     "disable": _("Switched off"), "duplicate": _("Copied to"), "enable": _("Switched on"),
-    "force stop": _("Force-stopped"), "log in": _("Signed in"), "log out": _("Signed out"), "refresh": _("Read again"),
-    "register": _("Registered"), "rename": _("Renamed"), "reveal key": _("Looked at the key of"),
-    "set schedule": _("Set the schedule of"), "start": _("Started"), "stop": _("Stopped"), "upload": _("Uploaded"),
+    "enrol": _("Registered by a command"), "force stop": _("Force-stopped"),
+    "forget host key": _("Forgot the host key of"), "insert": _("Inserted into"), "leave on air": _("Left on air"),
+    "log in": _("Signed in"), "log out": _("Signed out"), "make default": _("Made the default"),
+    "make enrolment": _("Made a command to add"), "miss window": _("Missed a window of"),
+    "move": _("Moved an item of"), "move elsewhere": _("Moved to another VPS"), "provision": _("Provisioned"),
+    "refresh": _("Read again"), "refuse scheduled start": _("Could not start as planned"),
+    "register": _("Registered"), "remove": _("Took an item from"),
+    "remove destination": _("Took a destination from"), "rename": _("Renamed"),
+    "renew": _("Connected a destination anew of"), "resume provisioning": _("Resumed the provisioning of"),
+    "reveal key": _("Looked at the key of"), "revoke enrolment": _("Revoked the command to add"),
+    "rotate redis password": _("Changed the Redis password of"), "set active": _("Put into service"),
+    "set draining": _("Drained"), "set inactive": _("Took out of service"), "set password": _("Set the password of"),
+    "set schedule": _("Set the schedule of"), "start": _("Started"), "steer": _("Steered"), "stop": _("Stopped"),
+    "switch off": _("Switched off"), "switch on": _("Switched on"), "test": _("Tested"),
+    "test connection": _("Tested the connection to"), "try now": _("Tried at once"), "upload": _("Uploaded"),
+    "verify e-mail": _("Confirmed the e-mail of"),
 }  # fmt: skip
+
+
+def done_words() -> list[tuple[str, str]]:
+    """Every verb that is written, with its words, by these."""
+    return sorted(((verb, str(words)) for verb, words in _DONE.items()), key=lambda each: each[1])
 
 
 class AuditEntry(models.Model):

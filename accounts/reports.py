@@ -11,12 +11,12 @@ from typing import Final
 from django.http import HttpResponse
 
 from accounts.models import UsageReport
+from kit.spreadsheet import harmless
 
 HEAD: Final = (
     "week_from", "week_to", "user", "scope", "stream_id", "stream", "hours_on_air", "uptime_percent", "runs",
     "failures", "bytes_sent", "bytes_stored",
 )  # fmt: skip
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(slots=True)
@@ -47,10 +47,10 @@ def as_csv(reports: Iterable[UsageReport]) -> str:
     writer = csv.writer(out)
     writer.writerow(HEAD)
     for report in reports:
-        week = (report.starts_on.isoformat(), report.last_day.isoformat(), _text(report.user.email))
+        week = (report.starts_on.isoformat(), report.last_day.isoformat(), harmless(report.user.email))
         writer.writerow([*week, "total", "", "", *_figures(report), report.bytes_stored])
         for each in streams_of(report):
-            writer.writerow([*week, "stream", each.id, _text(each.title), *_figures(each), ""])
+            writer.writerow([*week, "stream", each.id, harmless(each.title), *_figures(each), ""])
     return out.getvalue()
 
 
@@ -62,8 +62,3 @@ def download(reports: Iterable[UsageReport], name: str) -> HttpResponse:
 def _figures(row: UsageReport | StreamUsage) -> list[str | int]:
     share = "" if row.uptime is None else f"{row.uptime:.2f}"
     return [f"{row.streamed_s / 3600:.2f}", share, row.runs, row.failures, round(row.bytes_sent)]
-
-
-def _text(words: str) -> str:
-    """A title that a spreadsheet would compute is kept a title."""
-    return f"'{words}" if words.startswith(_FORMULA) else words

@@ -53,7 +53,7 @@ def _be_agent(config: Config, service: Service) -> int:
     os.umask(0o077)  # keys, logs and videos of customers: for this user alone, whoever writes them
     redactor = log.Redactor()
     redactor.learn("redis", (urlsplit(config.redis_url).password or "",))
-    log.set_up(redactor)
+    recent = log.set_up(redactor)
     config.work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (config.work_dir / "lock").open("w") as lock:
         try:
@@ -61,24 +61,24 @@ def _be_agent(config: Config, service: Service) -> int:
         except BlockingIOError:
             sys.stderr.write("agent: another agent works in EZSTREAM_WORK_DIR\n")
             return BUSY
-        _run(config, redactor, service)
+        _run(config, redactor, recent, service)
     # A download's thread may sit in a read for some seconds more: nothing waits for it.
     logging.shutdown()
     os._exit(0)
 
 
-def _run(config: Config, redactor: log.Redactor, service: Service) -> None:
+def _run(config: Config, redactor: log.Redactor, recent: log.Recent, service: Service) -> None:
     logging.getLogger("agent").info(
         "agent %s begins", version(), extra={"vps": config.vps_id, "detail": str(config.work_dir)}
     )
     if sys.version_info < (3, 12):
         # The older default watches children from threads, and has been seen to lose exit codes.
         asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
-    asyncio.run(_main(config, redactor, service))
+    asyncio.run(_main(config, redactor, recent, service))
 
 
-async def _main(config: Config, redactor: log.Redactor, service: Service) -> None:
-    await Core(config, redactor, service).run()
+async def _main(config: Config, redactor: log.Redactor, recent: log.Recent, service: Service) -> None:
+    await Core(config, redactor, recent, service).run()
 
 
 if __name__ == "__main__":

@@ -81,6 +81,15 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
+class Inquire:
+    """Look at this server, and say what is there."""
+
+    query_id: str
+    what: str
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
 class AskNext:
     """Leave the item on air: its file will not grow any more."""
 
@@ -170,6 +179,7 @@ Action = (
     | Spawn
     | Steer
     | Try
+    | Inquire
     | AskNext
     | AskToStop
     | Signal

@@ -21,8 +21,10 @@ from agent.downloads import Trust
 from agent.events import Adopted, ClockSet, Event, MediaCached, Shutdown, SlateReady, Tick
 from agent.ffmpeg import Ffmpeg
 from agent.flvscan import profile_at
+from agent.inquiries import Inquiries
 from agent.load import LoadMeter
-from agent.log import Redactor
+from agent.log import Recent, Redactor
+from agent.looks import Looks
 from agent.nginx import Nginx
 from agent.nginx_program import Program
 from agent.nursery import Nursery
@@ -32,6 +34,7 @@ from agent.playout.plan import Destination
 from agent.playout.trial import Trial, trial
 from agent.protocol import DestinationTested, Heartbeat, StreamConfig
 from agent.redis_link import RedisLink
+from agent.secrecy import secrets_of
 from agent.service import Service
 from agent.slate_maker import SlateMaker
 from agent.state import State
@@ -43,13 +46,11 @@ TICK_SECONDS: Final = 0.5
 CLOCK_STEP_SECONDS: Final = 1.0
 """Between two ticks; less is how clocks are kept right."""
 ALIVE: Final = "alive"
-SHORTEST_PART: Final = 8
-"""Shorter parts of a live input's address are words rather than keys."""
 log = logging.getLogger("agent")
 
 
 class Core:
-    def __init__(self, config: Config, redactor: Redactor, service: Service) -> None:
+    def __init__(self, config: Config, redactor: Redactor, recent: Recent, service: Service) -> None:
         self._config = config
         self._service = service
         self._redactor = redactor
@@ -74,6 +75,8 @@ class Core:
         self._supervisor = Supervisor(config.runs_dir, self.post, nursery=self._nursery)
         program = Program(config.nginx, config.nginx_rtmp_port)
         self._nginx = Nginx(program, config.nginx_conf, self.post, reach_private=config.reach_private)
+        looks = Looks(config.runs_dir, self._nginx, config.nginx_rtmp_port, recent)
+        self._inquiries = Inquiries(looks.by_name(), self.post)
         self._pictures = Pictures(self._ffmpeg, trust, self._supervisor.run_dir, self._pictures_wanted)
         self._link = RedisLink(
             config.redis_url,
@@ -113,7 +116,8 @@ class Core:
         await self._link.close()
         await self._supervisor.let_go()
         self._nursery.close()
-        closing = (self._obtainer.close(), self._slates.close(), self._trials.close(), self._nginx.close())
+        closers = (self._obtainer, self._slates, self._trials, self._inquiries, self._nginx)
+        closing = [each.close() for each in closers]
         await asyncio.wait([asyncio.create_task(each) for each in closing], timeout=2.0)
 
     async def _tick_for_ever(self) -> None:
@@ -166,11 +170,7 @@ class Core:
         self.post(Adopted(record, alive, exit_reason(run_dir), away))
 
     def _learn(self, config: StreamConfig) -> None:
-        secrets = [config.stream_key, *(push.key for push in config.push_urls)]
-        secrets += [config.picture_url, *(item.download_url for item in config.video_files)]
-        secrets += [piece for item in config.video_files for piece in _pieces(item.live_url)]
-        secrets += [config.slate.download_url] if config.slate else []
-        self._redactor.learn(config.run_id, tuple(secrets))
+        self._redactor.learn(config.run_id, secrets_of(config))
 
     def _pictures_wanted(self) -> dict[str, str]:
         held = self._state.runs.values()
@@ -274,6 +274,7 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
     actions.MakeSlate: lambda core, do: core._slates.make(do.key, do.profile, do.file),
     actions.Steer: lambda core, do: core._supervisor.steer(do),
     actions.Try: Core._try,
+    actions.Inquire: lambda core, do: core._inquiries.begin(do),
     actions.AskNext: lambda core, do: core._supervisor.ask_next(do.run_id),
     actions.AskToStop: lambda core, do: core._supervisor.ask_to_stop(do.run_id),
     actions.Signal: lambda core, do: core._supervisor.signal(do.run_id, do.number),
@@ -289,13 +290,6 @@ _PERFORM: Final[dict[type, Callable[[Core, Any], None]]] = {
     actions.Note: Core._note,
     actions.Exit: Core._exit,
 }
-
-
-def _pieces(live_url: str) -> list[str]:
-    """What of it may be a key when a program speaks of parts of it."""
-    path, _, query = live_url.partition("?")
-    parts = (query, path.rpartition("/")[2])
-    return [live_url, *(part for part in parts if len(part) >= SHORTEST_PART)]
 
 
 def _wall_ahead() -> float:

@@ -16,11 +16,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from agent import clock, media, playouts, relays, report, runs, slates, steering
-from agent.actions import Action, Exit, Poke, Publish
+from agent.actions import Action, Exit, Inquire, Poke, Publish
 from agent.events import (
     Adopted,
     ClockSet,
     Event,
+    Inquired,
     MediaCached,
     MediaComplete,
     MediaEvicted,
@@ -39,7 +40,18 @@ from agent.events import (
     Tick,
     TrialEnded,
 )
-from agent.protocol import Ping, Pong, StartStream, SteerStream, StopStream, TestDestination, UpdateStream
+from agent.protocol import (
+    QUERIES,
+    Answered,
+    Ping,
+    Pong,
+    Query,
+    StartStream,
+    SteerStream,
+    StopStream,
+    TestDestination,
+    UpdateStream,
+)
 from agent.state import STOPPED, Run, State
 from agent.turn import Turn
 
@@ -98,10 +110,34 @@ def _leave_when_done(turn: Turn) -> None:
 
 
 def _ping(turn: Turn, event: Ping) -> None:
-    vps_id = turn.before.vps_id
-    count = len(turn.runs)
-    pong = Pong(vps_id=vps_id, timestamp=turn.now, active_streams=count, ping_timestamp=event.timestamp)
+    pong = Pong(
+        vps_id=turn.before.vps_id,
+        timestamp=turn.now,
+        active_streams=len(turn.runs),
+        ping_timestamp=event.timestamp,
+        queries=QUERIES,
+    )
     turn.do(Publish(pong))
+
+
+def _query(turn: Turn, event: Query) -> None:
+    if event.what in QUERIES:
+        turn.do(Inquire(event.query_id, event.what, event.lines))
+    else:
+        _answer(turn, Inquired(event.query_id, False, "this agent does not know the question"))
+
+
+def _answer(turn: Turn, found: Inquired) -> None:
+    answered = Answered(
+        vps_id=turn.before.vps_id,
+        timestamp=turn.now,
+        query_id=found.query_id,
+        ok=found.ok,
+        message=found.message,
+        processes=found.processes,
+        lines=found.lines,
+    )
+    turn.do(Publish(answered))
 
 
 def _media_failed(turn: Turn, event: MediaFailed) -> None:
@@ -127,6 +163,8 @@ _HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     SteerAnswered: steering.answered,
     TestDestination: steering.test,
     TrialEnded: steering.tested,
+    Query: _query,
+    Inquired: _answer,
     Ping: _ping,
     PlayoutStarted: playouts.started,
     PlayoutStatus: playouts.status,

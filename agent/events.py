@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from agent.journal import Record
 from agent.profile import Profile
-from agent.protocol import Ping, StartStream, SteerStream, StopStream, TestDestination, UpdateStream
+from agent.protocol import (
+    Ping,
+    ProcessFacts,
+    Query,
+    StartStream,
+    SteerStream,
+    StopStream,
+    TestDestination,
+    UpdateStream,
+)
 from agent.state import Playing
 
 
@@ -97,6 +106,17 @@ class TrialEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Inquired:
+    """What was found of a question, as `protocol.Answered`."""
+
+    query_id: str
+    ok: bool
+    message: str
+    processes: tuple[ProcessFacts, ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PlayoutStarted:
     stream_id: int
     run_id: str
@@ -175,11 +195,13 @@ Event = (
     | StopStream
     | SteerStream
     | TestDestination
+    | Query
     | Ping
     | MediaEvent
     | SlateEvent
     | PlayoutEvent
     | TrialEnded
+    | Inquired
     | RelaysLoaded
     | ClockSet
     | Tick

@@ -14,26 +14,31 @@ class _Counters:
     at: float
     busy: int
     total: int
-    sent: int
+    sent: dict[str, int]
+    """By interface: one that goes takes its count with it."""
 
 
 class LoadMeter:
-    """Rates are taken between two calls of `sample`; the first call says 0 for them."""
+    """Rates and sums are taken between calls of `sample`; the first call says 0 for them."""
 
     def __init__(self, disk: Path, proc: Path = Path("/proc")) -> None:
         self._disk = disk
         self._proc = proc
         self._last: _Counters | None = None
+        self._sent = 0
 
     def sample(self, now: float) -> Load:
         counters = self._read(now)
         last, self._last = self._last, counters
         usage = shutil.disk_usage(self._disk)
+        sent = _grown(last.sent, counters.sent) if last else 0
+        self._sent += sent
         return Load(
             cpu=_percent(counters.busy - last.busy, counters.total - last.total) if last else 0.0,
             memory=self._memory(),
             disk=_percent(usage.used, usage.total),
-            network_mbit=_mbit(counters.sent - last.sent, now - last.at) if last else 0.0,
+            network_mbit=_mbit(sent, now - last.at) if last else 0.0,
+            sent_bytes=self._sent,
         )
 
     def _read(self, now: float) -> _Counters:
@@ -41,13 +46,13 @@ class LoadMeter:
         idle = cpu[3] + cpu[4]
         return _Counters(now, sum(cpu) - idle, sum(cpu), self._bytes_sent())
 
-    def _bytes_sent(self) -> int:
-        total = 0
+    def _bytes_sent(self) -> dict[str, int]:
+        found = {}
         for line in self._lines("net/dev")[2:]:
             name, _, counters = line.partition(":")
             if name.strip() != "lo":
-                total += int(counters.split()[8])
-        return total
+                found[name.strip()] = int(counters.split()[8])
+        return found
 
     def _memory(self) -> float:
         values = {}
@@ -64,5 +69,9 @@ def _percent(part: int, whole: int) -> float:
     return round(min(100.0, max(0.0, 100.0 * part / whole)), 1) if whole > 0 else 0.0
 
 
+def _grown(before: dict[str, int], after: dict[str, int]) -> int:
+    return sum(max(0, sent - before.get(name, 0)) for name, sent in after.items())
+
+
 def _mbit(sent: int, seconds: float) -> float:
-    return round(max(0, sent) * 8 / 1e6 / seconds, 2) if seconds > 0 else 0.0
+    return round(sent * 8 / 1e6 / seconds, 2) if seconds > 0 else 0.0

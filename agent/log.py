@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections import deque
 from typing import Any, Final
 
 FIELDS: Final = ("stream", "run", "request", "error_type", "retry_count", "will_retry", "vps", "detail")
 STRUCK: Final = "•••"
 _SHORTEST_SECRET: Final = 4
+KEPT: Final = 500
 
 
 class Redactor:
@@ -50,10 +52,26 @@ class JsonFormatter(logging.Formatter):
         return self._redactor.clean(json.dumps(body, ensure_ascii=False, default=str))
 
 
-def set_up(redactor: Redactor, level: int = logging.INFO) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(redactor))
+class Recent(logging.Handler):
+    """The last lines, for operators who ask: the journal is not this user's to read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: deque[str] = deque(maxlen=KEPT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))
+
+    def tail(self, lines: int) -> tuple[str, ...]:
+        return tuple(self._lines)[-lines:] if lines > 0 else ()
+
+
+def set_up(redactor: Redactor, level: int = logging.INFO) -> Recent:
+    recent = Recent()
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [logging.StreamHandler(sys.stderr), recent]
+    for handler in root.handlers:
+        handler.setFormatter(JsonFormatter(redactor))
     root.setLevel(level)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
+    return recent

@@ -91,6 +91,15 @@ class Nginx:
                 async with asyncio.timeout(within):
                     await self.settle()
 
+    async def look(self) -> tuple[str, ...]:
+        """What lies there for streams, when nginx takes it as it is. Raises NginxError, OSError."""
+        if self._main is None:
+            raise NginxError(NONE_HERE)
+        self._files = self._files or Files(self._main)
+        with self._files.copy_with(self._files.now) as copied:
+            await self._program.check(copied, self._keys())
+        return tuple(sorted(name for name in self._files.now if name != nginx_conf.READY))
+
     async def settle(self) -> bool:
         """Makes it as it is wanted, now. False: something failed that may work later."""
         self._change.clear()
@@ -213,9 +222,11 @@ class Nginx:
 
     async def _check(self, files: Files, wanted: dict[str, str]) -> None:
         """Before they are where nginx would find them, in a copy of its directory."""
-        keys = frozenset(push.key for pushes in self._wanted.values() for push in pushes)
         with files.copy_with(_with_ready(wanted)) as copied:
-            await self._program.check(copied, keys)
+            await self._program.check(copied, self._keys())
+
+    def _keys(self) -> frozenset[str]:
+        return frozenset(push.key for pushes in self._wanted.values() for push in pushes)
 
     # ------------------------------------------------------------------------------------------- saying
 

@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """Of one live process. `ticks`: clock ticks after boot at which it began."""
+
+    parent: int
+    ticks: int
+    used_ticks: int
+    """Of a core, since it began."""
+    memory: int
+    """Bytes resident."""
+
+
+def stat(pid: int) -> Stat | None:
+    """None when there is none, or only its zombie."""
+    try:
+        line = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    fields = line.rpartition(")")[2].split()
+    if len(fields) < 22 or fields[0] in ("Z", "X"):
+        return None
+    return Stat(int(fields[1]), int(fields[19]), int(fields[11]) + int(fields[12]), int(fields[21]) * PAGE_BYTES)
 
 
 def start_ticks(pid: int) -> int | None:
     """Clock ticks after boot at which the process began; None when there is none, or only its zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    if len(fields) < 20 or fields[0] in ("Z", "X"):
-        return None
-    return int(fields[19])
+    found = stat(pid)
+    return found.ticks if found else None
 
 
 def is_alive(pid: int, ticks: int) -> bool:

@@ -6,10 +6,10 @@ docs/protocol.md shows an example of each; those examples are the golden files b
 
 Channels (one per VPS and direction, so that a Redis user can be held to its own four):
 
-    vps-commands:{vps_id}      down   StartStream, UpdateStream, StopStream, SteerStream, TestDestination, Ping
+    vps-commands:{vps_id}      down   StartStream, UpdateStream, StopStream, SteerStream, TestDestination, Query, Ping
     stream-status:{vps_id}     up     StreamStatus
     stream-progress:{vps_id}   up     StreamProgress
-    vps-status:{vps_id}        up     Pong, Heartbeat, Steered, DestinationTested
+    vps-status:{vps_id}        up     Pong, Heartbeat, Steered, DestinationTested, Answered
 
 Times are unix seconds (float), sizes are bytes, rates are kbit/s unless the name says otherwise.
 """
@@ -272,6 +272,24 @@ class Load:
     memory: float
     disk: float
     network_mbit: float = 0.0
+    sent_bytes: int | None = None
+    """What left the machine since its agent began; None: this agent does not count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFacts:
+    """One process of an agent's. What it was started with is never said: keys may stand there."""
+
+    pid: int
+    kind: str
+    """agent, nursery, playout, ffmpeg or other."""
+    cpu: float
+    """Percent of one core while it was looked at."""
+    memory: int
+    """Bytes resident."""
+    age_s: float
+    run_id: str = ""
+    """Of the playout it is or belongs to; empty for what serves no single run."""
 
 
 # ----------------------------------------------------------------------------------------------- commands
@@ -343,7 +361,21 @@ class Ping:
     timestamp: float
 
 
-Command = StartStream | UpdateStream | StopStream | SteerStream | TestDestination | Ping
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A question of an operator's; answered by `Answered` with the same `query_id`. An agent that does not name it in
+    `Pong.queries` is too old to answer."""
+
+    command: typing.ClassVar[str] = "QUERY"
+    query_id: str
+    what: str
+    """One of `QUERIES`."""
+    timestamp: float
+    lines: int = 100
+    """Of `log`: how many at most."""
+
+
+Command = StartStream | UpdateStream | StopStream | SteerStream | TestDestination | Query | Ping
 
 
 # ----------------------------------------------------------------------------------------------- up-messages
@@ -387,6 +419,8 @@ class Pong:
     timestamp: float
     active_streams: int
     ping_timestamp: float | None = None
+    queries: tuple[str, ...] = ()
+    """What a `Query` may ask this agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -431,20 +465,36 @@ class DestinationTested:
     took_ms: int = 0
 
 
-UpMessage = StreamStatus | StreamProgress | Pong | Heartbeat | Steered | DestinationTested
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What came of a `Query`. `message`: the answer in a sentence, or why there is none."""
+
+    command: typing.ClassVar[str] = "ANSWERED"
+    vps_id: int
+    timestamp: float
+    query_id: str
+    ok: bool
+    """Of `nginx`: whether all is well with it."""
+    message: str = ""
+    processes: tuple[ProcessFacts, ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+UpMessage = StreamStatus | StreamProgress | Pong | Heartbeat | Steered | DestinationTested | Answered
 Message = Command | UpMessage
 
 _COMMANDS: Final[dict[str, type[Command]]] = {
-    kind.command: kind for kind in (StartStream, UpdateStream, StopStream, SteerStream, TestDestination, Ping)
+    kind.command: kind for kind in (StartStream, UpdateStream, StopStream, SteerStream, TestDestination, Query, Ping)
 }
-_VPS_MESSAGES: Final[dict[str, type[Pong | Heartbeat | Steered | DestinationTested]]] = {
-    kind.command: kind for kind in (Pong, Heartbeat, Steered, DestinationTested)
+_VPS_MESSAGES: Final[dict[str, type[Pong | Heartbeat | Steered | DestinationTested | Answered]]] = {
+    kind.command: kind for kind in (Pong, Heartbeat, Steered, DestinationTested, Answered)
 }
 
 STATUSES: Final = ("STREAMING", "STOPPED", "ERROR")
 STEERINGS: Final = ("next", "previous", "jump", "play_next", "pause", "resume", "renew")
 RETRY: Final = "retry"
 """The control plane's own: what held the destinations' keys is gone, whoever waits for one tries it now."""
+QUERIES: Final = ("processes", "nginx", "log")
 VIAS: Final = ("native", "ffmpeg", "nginx")
 TEST_STATES: Final = ("ok", "refused", "failed", "unreachable")
 

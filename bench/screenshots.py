@@ -45,7 +45,7 @@ def main() -> None:
         big = make_clip(Path(folder), BIG, 30, 23, "c0=0x1d3557:c1=0x457b9d:c2=0xa8dadc:c3=0xf1faee", kbps=12000)
         home = Path(folder) / "var"
         ports = {name: free_port() for name in ("web_port", "rtmp_port", "platform_port")}
-        plan = Plan(home=home, start_demo=False, **ports)
+        plan = Plan(home=home, start_demo=False, agents=2, **ports)
         with Product(plan) as product, chromium() as browser:
             take_all(product, browser, clips, big, to)
 
@@ -86,6 +86,7 @@ def take_all(product: Product, browser: Browser, clips: list[Path], big: Path, t
         dark.goto(page.url)
         expect(dark.locator("img.live-picture")).to_be_visible()
         take(dark, to / "stream-dark-phone.png")
+    console(product, browser, to)
     trouble(page, to)
     page.locator("#stream-verb").click()
     expect(page.locator("[data-headline]")).to_have_text("Off air")
@@ -106,6 +107,26 @@ def trouble(page: Page, to: Path) -> None:
         page.set_viewport_size(TALL)
         take(page, to / "stream-trouble.png")
         page.set_viewport_size(WIDE)
+
+
+def console(product: Product, browser: Browser, to: Path) -> None:
+    """What operators see of it, once there are minutes to draw."""
+    who = next(each for each in product.facts["people"] if each["role"] == "Operator")
+    with browser.new_context(base_url=product.url, viewport=TALL, color_scheme="light", locale="en-GB") as context:
+        page = context.new_page()
+        page.goto("/account/login/?next=/admin/fleet/")
+        page.get_by_label("E-mail").fill(who["email"])
+        page.get_by_label("Password", exact=True).fill(who["password"])
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator(".spark polyline")).to_have_count(2, timeout=200_000)
+        take(page, to / "fleet.png")
+        page.goto("/admin/")
+        take(page, to / "dashboard.png")
+        page.get_by_role("link", name="local-1").first.click()
+        page.locator("details.ask summary", has_text="Processes").click()
+        expect(page.locator("details.ask table")).to_be_visible()
+        expect(page.locator("[data-plot] canvas")).to_have_count(3)
+        take(page, to / "vps.png")
 
 
 def register(page: Page) -> None:

@@ -10,19 +10,23 @@ from datetime import datetime
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts import audit
 from accounts.models import User
-from fleet import lifecycle as vps_lifecycle
-from fleet import tasks
-from fleet.errors import WrongState
-from fleet.models import ProvisionRun, RunStatus, Vps
+from fleet import checkups, redis_users, tasks
+from fleet.checkups import Checkup
+from fleet.errors import Refused, WrongState
+from fleet.lifecycle import Event
+from fleet.lifecycle import fire as fire_vps
+from fleet.models import ProvisionRun, RunStatus, Vps, VpsStatus
 from fleet.provision import keys, lifecycle, probing
 from fleet.provision.lifecycle import MOST_TAKINGS, STALE
 from kit.actors import send_after_commit
+from kit.conflicts import again_on_conflict
 
 log = structlog.get_logger(__name__)
 
@@ -78,10 +82,45 @@ def forget_host_key(vps: Vps, actor: User | None) -> None:
     Vps.objects.filter(pk=vps.pk).update(host_key="")
 
 
-def set_state(vps: Vps, event: vps_lifecycle.Event, actor: User | None) -> None:
-    """Takes streams, drains, switches off. Raises `WrongState`."""
-    new = vps_lifecycle.fire(vps.pk, event)
-    audit.record(actor, f"set {new.value.lower()}", vps)
+def set_state(vps: Vps, event: Event, actor: User | None, request: HttpRequest | None = None) -> VpsStatus:
+    """Takes streams, drains, switches off. Gives the new state; raises `WrongState`."""
+    new = fire_vps(vps.pk, event)
+    how = {"moves": event is Event.EVACUATE} if new is VpsStatus.DRAINING else {}
+    audit.record(actor, f"set {new.value.lower()}", vps, request, **how)
+    return new
+
+
+def check(vps: Vps, actor: User | None, now: datetime) -> Checkup:
+    """The health check, now instead of at its turn."""
+    (found,) = checkups.check([vps], now)
+    audit.record(actor, "check health", vps, found=found.reason)
+    return found
+
+
+@again_on_conflict
+@transaction.atomic
+def remove(vps: Vps, actor: User | None, request: HttpRequest | None = None) -> None:
+    """Out of the fleet and out of Redis, with its secrets; runs it carried still name it. Raises Refused while streams
+    are on it, or on their way from it, and while it is being provisioned."""
+    Vps.objects.select_for_update().get(pk=vps.pk)
+    held: int = Vps.objects.with_current_streams().get(pk=vps.pk).current_streams  # type: ignore[attr-defined]
+    if held:
+        words = ngettext(
+            "«%(vps)s» carries %(n)d stream. Drain it, and remove it when that is over.",
+            "«%(vps)s» carries %(n)d streams. Drain it, and remove it when they are over.",
+            held,
+        )
+        raise Refused(words % {"vps": vps.name, "n": held})
+    fire_vps(vps.pk, Event.REMOVE)
+    audit.record(actor, "delete", vps, request)
+    if vps.runs.exists():
+        redis_users.cut_off(vps, actor)
+        secrets = {"sealed_password": "", "sealed_private_key": "", "host_key": ""}
+        Vps.objects.filter(pk=vps.pk).update(removed_at=timezone.now(), **secrets)
+        return
+    vps_id = vps.pk
+    vps.delete()
+    redis_users.forget(vps_id)
 
 
 def take_up_lost(now: datetime) -> str:

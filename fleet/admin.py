@@ -19,7 +19,6 @@ from django.utils.translation import ngettext
 from accounts import audit
 from accounts.models import User
 from fleet import actions as verbs
-from fleet import redis_users
 from fleet.errors import WrongState
 from fleet.forms import VpsForm
 from fleet.lifecycle import Event
@@ -58,7 +57,7 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
         (None, {"fields": ["name", "host", "region", "state", "status_message"]}),
         (_("Now"), {"fields": ["reachable", "draining", "streams", "runs_held", "load", "network", "heard"]}),
         (_("Health"), {"fields": ["health", "last_health_check_at", "busy", "clock_offset_s", *_AGENT]}),
-        (_("Limits"), {"fields": ["max_streams", "supports_multistream", "uplink_mbit"]}),
+        (_("Limits"), {"fields": ["max_streams", "supports_multistream", "uplink_mbit", "traffic_gb", "price"]}),
         (_("SSH"), {"fields": ["fingerprint", "known_ways", *_SSH]}),
         (_("Dates"), {"fields": ["created_at"]}),
     ]
@@ -148,7 +147,7 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
         done = 0
         for vps in chosen:
             try:
-                verbs.set_state(vps, event, cast(User, request.user))
+                verbs.set_state(vps, event, cast(User, request.user), request)
                 done += 1
             except WrongState as refusal:
                 self.message_user(request, f"{vps}: {refusal}", messages.ERROR)
@@ -212,15 +211,13 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
         return super().response_change(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Vps | None = None) -> bool:
-        """Only one that never carried a run (history names the others) and is not being provisioned."""
+        """Only one that never carried a run (history names the others: those are removed on their own page) and is not
+        being provisioned."""
         is_kept = obj is not None and (obj.state is VpsStatus.PROVISIONING or obj.runs.exists())
         return super().has_delete_permission(request, obj) and not is_kept
 
     def delete_model(self, request: HttpRequest, obj: Vps) -> None:
-        audit.record(cast(User, request.user), "delete", obj, request)
-        vps_id = obj.pk
-        super().delete_model(request, obj)
-        redis_users.forget(vps_id)
+        verbs.remove(obj, cast(User, request.user), request)
 
 
 @admin.register(ProvisionRun)

@@ -1,4 +1,4 @@
-"""The fleet as `selection` wants it: two queries."""
+"""The fleet as `selection` wants it: two queries, and one where traffic is limited."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.db.models import Count, Q
 
 from fleet.models import Vps, VpsStatus
 from fleet.selection import Candidate
+from fleet.traffic import share_gone, used_this_month
 
 HISTORY: Final = timedelta(days=30)
 
@@ -16,7 +17,10 @@ HISTORY: Final = timedelta(days=30)
 def candidates(now: datetime) -> list[Candidate]:
     """Every VPS, also those that cannot take anything: the choice says why."""
     history = _success_rates(now - HISTORY)
-    return [_candidate(row, history.get(row.pk, 1.0), now) for row in Vps.objects.with_current_streams()]
+    vpses = list(Vps.objects.with_current_streams())
+    sent = used_this_month((vps.pk for vps in vpses if vps.traffic_gb is not None), now)
+    gone = share_gone(now)
+    return [_candidate(vps, history.get(vps.pk, 1.0), sent.get(vps.pk, 0), gone, now) for vps in vpses]
 
 
 def _success_rates(since: datetime) -> dict[int, float]:
@@ -28,7 +32,7 @@ def _success_rates(since: datetime) -> dict[int, float]:
     return {vps_id: good / every for vps_id, every, good in counted}
 
 
-def _candidate(vps: Vps, success_rate: float, now: datetime) -> Candidate:
+def _candidate(vps: Vps, success_rate: float, sent_bytes: int, month_gone: float, now: datetime) -> Candidate:
     return Candidate(
         vps_id=vps.pk,
         name=vps.name,
@@ -43,4 +47,10 @@ def _candidate(vps: Vps, success_rate: float, now: datetime) -> Candidate:
         memory=vps.memory,
         latency_ms=vps.latency_ms,
         success_rate=success_rate,
+        network_mbit=vps.network_mbit,
+        uplink_mbit=vps.uplink_mbit,
+        sent_bytes=sent_bytes,
+        allowed_bytes=vps.allowed_bytes,
+        month_gone=month_gone,
+        price=None if vps.price is None else float(vps.price),
     )

@@ -25,6 +25,8 @@ class Event(StrEnum):
     EVACUATE = "evacuate"
     """No new streams; those on it are moved to others, one after another (`streams.evacuating`)."""
     SWITCH_OFF = "switch off"
+    REMOVE = "remove"
+    """Out of the fleet (`fleet.actions.remove`)."""
 
 
 ACTIVE, INACTIVE, PROVISIONING, DRAINING, ERROR = VpsStatus
@@ -49,6 +51,10 @@ TRANSITIONS: Final[dict[tuple[VpsStatus, Event], VpsStatus]] = {
     (ERROR, Event.SWITCH_OFF): INACTIVE,
     (ACTIVE, Event.SWITCH_OFF): INACTIVE,
     (DRAINING, Event.SWITCH_OFF): INACTIVE,
+    (INACTIVE, Event.REMOVE): INACTIVE,
+    (ERROR, Event.REMOVE): INACTIVE,
+    (ACTIVE, Event.REMOVE): INACTIVE,
+    (DRAINING, Event.REMOVE): INACTIVE,
 }
 
 

@@ -44,7 +44,21 @@ class VpsQuerySet(models.QuerySet["Vps"]):
         return self.annotate(held_runs=held, leaving_runs=left, current_streams=count)
 
     def reachable(self, now: datetime) -> VpsQuerySet:
-        return self.filter(last_heartbeat_at__gte=now - settings.HEARTBEAT_FRESH)
+        return self.filter(heard_lately(now))
+
+
+def heard_lately(now: datetime) -> models.Q:
+    return models.Q(last_heartbeat_at__gte=now - settings.HEARTBEAT_FRESH)
+
+
+_Vpses = models.Manager.from_queryset(VpsQuerySet)
+
+
+class VpsManager(_Vpses["Vps"]):
+    """Those that are in the fleet. One that was removed is named by the runs it carried, and by nothing else."""
+
+    def get_queryset(self) -> VpsQuerySet:
+        return VpsQuerySet(self.model, using=self._db).filter(removed_at=None)
 
 
 def _percent(label: object) -> models.FloatField[float | None, float | None]:
@@ -60,7 +74,7 @@ def _percent(label: object) -> models.FloatField[float | None, float | None]:
 class Vps(models.Model):
     """One server of the fleet and what its agent last said of it."""
 
-    name = models.CharField(_("name"), max_length=80, unique=True)
+    name = models.CharField(_("name"), max_length=80)
     host = models.CharField(_("IP address or host name"), max_length=253)
     region = models.CharField(_("region"), max_length=40, blank=True)
     ssh_user = models.CharField(_("SSH user"), max_length=64, default="root")
@@ -92,6 +106,14 @@ class Vps(models.Model):
         default=False,
         help_text=_("Its agent reaches Redis through our SSH connection (manage.py redis_tunnels): no open port here."),
     )
+    traffic_gb = models.PositiveIntegerField(
+        _("traffic per month (GB)"), null=True, blank=True,
+        help_text=_("What its contract allows to be sent. Near its end there are no new streams. Empty: no limit."),
+    )  # fmt: skip
+    price = models.DecimalField(
+        _("price per month"), max_digits=9, decimal_places=2, null=True, blank=True, validators=[MinValueValidator(0)],
+        help_text=_("One currency for the whole fleet. Of two that are as good, the cheaper per stream is taken."),
+    )  # fmt: skip
     is_local = models.BooleanField(_("this machine"), default=False, editable=False)
 
     cpu = _percent(_("CPU %"))
@@ -112,13 +134,22 @@ class Vps(models.Model):
     """Since then what is wrong with it harms streams on air, too."""
     last_health_check_at = models.DateTimeField(_("last health check"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("added"), auto_now_add=True)
+    removed_at = models.DateTimeField(null=True, editable=False)
 
-    objects = VpsQuerySet.as_manager()
+    objects = VpsManager()
 
     class Meta:
         verbose_name = _("VPS")
         verbose_name_plural = _("VPSes")
         ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"],
+                condition=models.Q(removed_at=None),
+                name="vps_name_once",
+                violation_error_message=_("There is a VPS of this name."),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -131,6 +162,11 @@ class Vps(models.Model):
         """A heartbeat came lately. Computed, never stored."""
         now = now or timezone.now()
         return bool(self.last_heartbeat_at and self.last_heartbeat_at >= now - settings.HEARTBEAT_FRESH)
+
+    @property
+    def allowed_bytes(self) -> int | None:
+        """To be sent in a month; None: without a limit."""
+        return None if self.traffic_gb is None else self.traffic_gb * 10**9
 
     def _context(self, column: str) -> str:
         return f"fleet_vps.{column}.{self.secret_id}"
@@ -351,3 +387,19 @@ class Enrolment(models.Model):
             return EnrolmentState.REGISTERED
         is_over = self.expires_at <= (now or timezone.now())
         return EnrolmentState.EXPIRED if is_over else EnrolmentState.WAITING
+
+
+class MonthTraffic(models.Model):
+    """What a VPS sent in one month of UTC, as `fleet.traffic` adds it up."""
+
+    vps = models.ForeignKey(Vps, on_delete=models.CASCADE, related_name="traffic")
+    month = models.DateField()
+    """Its first day."""
+    sent_bytes = models.BigIntegerField(default=0)
+    counter = models.BigIntegerField(null=True)
+    """What the agent's counter stood at when it was last looked at, and `said_at` when it said so by its clock."""
+    said_at = models.FloatField(null=True)
+
+    class Meta:
+        ordering = ["-month"]
+        constraints = [models.UniqueConstraint(fields=["vps", "month"], name="traffic_month_once")]

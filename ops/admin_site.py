@@ -23,11 +23,17 @@ class OperatorsSite(admin.AdminSite):
     enable_nav_sidebar = False  # the tables need the width; the way around stands in the header
 
     def get_urls(self) -> list[Any]:
-        from ops import incidents  # the site exists before the models do
+        from ops import fleet_page, incidents, vps_page, vps_views  # the site exists before the models do
 
         return [
             path("incidents/", self.admin_view(incidents.page), name="incidents"),
             path("incidents.csv", self.admin_view(incidents.table), name="incidents_csv"),
+            path("fleet/", self.admin_view(fleet_page.page), name="fleet"),
+            path("fleet/servers/<int:pk>/", self.admin_view(vps_page.page), name="vps"),
+            path("fleet/servers/<int:pk>/load.json", self.admin_view(vps_page.load), name="vps_load"),
+            path("fleet/servers/<int:pk>/ask/<slug:what>/", self.admin_view(vps_views.ask), name="vps_ask"),
+            path("fleet/servers/<int:pk>/do/<slug:verb>/", self.admin_view(vps_views.verb), name="vps_verb"),
+            path("fleet/servers/<int:pk>/start/", self.admin_view(vps_views.start_here), name="vps_start"),
             *super().get_urls(),
         ]
 
@@ -38,6 +44,9 @@ class OperatorsSite(admin.AdminSite):
         return apps
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        from ops import home  # the site exists before the models do
+        from ops import home, live  # the site exists before the models do
 
-        return super().index(request, {**home.look(timezone.now()), **(extra_context or {})})
+        context = {**home.look(timezone.now()), **(extra_context or {})}
+        if request.headers.get(live.HEADER):
+            return TemplateResponse(request, "admin/home.html#live", context)
+        return super().index(request, context)

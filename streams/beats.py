@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 
 from agent.protocol import Heartbeat, RunReport
 from fleet import heartbeats
+from fleet.minutes import Minutes
 from streams import converge, interrupting, progress, reports, visible
 from streams.models import Run, Status
 from streams.reconcile import Wanted
@@ -83,6 +84,7 @@ class Beats:
 
     def __init__(self, counts: Counter[str]) -> None:
         self.sampler = Sampler()
+        self.minutes = Minutes()
         self._counts = counts
         self._written: dict[uuid.UUID, tuple[datetime, str]] = {}
 
@@ -108,6 +110,10 @@ class Beats:
                 converge.converge(beat.vps_id, wanted[beat.vps_id], beat.runs, now)
         if let_go := _let_go(found, beats):
             converge.note_stopped(let_go, now)
+        # Last: what fails before is applied again, beat by beat, and each counts once.
+        for beat in beats:
+            if beat.vps_id in known:
+                self.minutes.take(beat, now)
 
     def write(self, heard: Sequence[tuple[Word, Found]], now: datetime) -> None:
         """Words of runs that were found, each with its run; browsers are told of what is new to them."""

@@ -10,7 +10,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-_PARTS: Final = ("capacity", "resource", "connection", "performance", "score")
+_PARTS: Final = ("capacity", "resource", "connection", "performance", "traffic", "price", "score")
+"""A choice made before one of them counted does not name it."""
 
 
 def choice_table(choice: dict[str, Any]) -> SafeString | str:
@@ -18,11 +19,10 @@ def choice_table(choice: dict[str, Any]) -> SafeString | str:
     ranked, passed = choice.get("ranked", ()), choice.get("passed_over", ())
     if not ranked and not passed:
         return "–"
-    scored = format_html_join(
-        "", "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", map(_row, ranked)
-    )
+    cells = "<td>{}</td>" * len(_PARTS)
+    scored = format_html_join("", f"<tr><th>{{}}</th>{cells}</tr>", map(_row, ranked))
     left = format_html_join(
-        "", '<tr><th>{}</th><td colspan="5">{}</td></tr>', ((row["name"], row["why"]) for row in passed)
+        "", '<tr><th>{}</th><td colspan="{}">{}</td></tr>', ((row["name"], len(_PARTS), row["why"]) for row in passed)
     )
     return format_html(
         '<table class="why"><thead>{}</thead><tbody>{}{}</tbody></table>{}', _head(), scored, left, _wish(choice)
@@ -30,7 +30,8 @@ def choice_table(choice: dict[str, Any]) -> SafeString | str:
 
 
 def _head() -> SafeString:
-    names = ("", _("capacity"), _("resources"), _("connection"), _("history"), _("score"))
+    parts = (_("capacity"), _("resources"), _("connection"), _("history"), _("traffic"), _("price"), _("score"))
+    names = ("", *parts)
     return format_html("<tr>{}</tr>", format_html_join("", "<th>{}</th>", ((name,) for name in names)))
 
 
@@ -39,10 +40,17 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _wish(choice: dict[str, Any]) -> str:
-    said = [_("Taken because an operator prefers it for this stream.")] if choice.get("is_preferred") else []
+    said = [words for flag, words in _wishes() if choice.get(flag)]
     if left_out := choice.get("left_out"):
         said.append(ngettext("One more was looked at.", "%(n)d more were looked at.", left_out) % {"n": left_out})
     return " ".join(said)
+
+
+def _wishes() -> tuple[tuple[str, str], ...]:
+    return (
+        ("is_preferred", _("Taken because an operator prefers it for this stream.")),
+        ("is_test", _("An operator started the stream here, to test this server. No other was asked.")),
+    )
 
 
 def lines(value: object) -> SafeString | str:

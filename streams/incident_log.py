@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from kit.spreadsheet import harmless
 from streams import incident_words, incidents
 from streams.incident_kinds import Change, Happened, Incident, Output, Story, What
 from streams.models import Run, RunEvent, Status, Stream, StreamDestination, Transition
@@ -193,9 +194,4 @@ def _lines(told: Told) -> Iterator[list[str]]:
     begun = told.begun_at.isoformat(timespec="seconds")
     for name, seconds in (told.incident.off_s or {"": 0.0}).items():
         cells = [told.stream.title, begun, ended, told.words, told.cause, name, f"{seconds:.1f}", told.vps]
-        yield [_harmless(cell) for cell in (*cells, told.incident.run_id)]
-
-
-def _harmless(cell: str) -> str:
-    """A spreadsheet takes what begins so for a formula, and titles are anybody's."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+        yield [harmless(cell) for cell in (*cells, told.incident.run_id)]

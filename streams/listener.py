@@ -21,8 +21,18 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from agent.protocol import UP_PATTERNS, DestinationTested, Heartbeat, Pong, ProtocolError, Steered, UpMessage, decode_up
-from fleet import answers, pinging, redis_users
+from agent.protocol import (
+    UP_PATTERNS,
+    Answered,
+    DestinationTested,
+    Heartbeat,
+    Pong,
+    ProtocolError,
+    Steered,
+    UpMessage,
+    decode_up,
+)
+from fleet import answers, history, pinging, redis_users
 from kit import metrics
 from kit.alive import say_alive
 from streams import progress
@@ -38,6 +48,7 @@ DEAD_AFTER_S: Final = 10
 """Of silence, which is unusual where agents are: a connection that does not answer either is dead, though nobody closed
 it."""
 PING_S: Final = 30.0
+MINUTES_S: Final = 5.0
 BATCH: Final = 200
 TURN_S: Final = 0.1
 """From one batch to the next at least: of many messages a turn costs hardly more than of one. Who comes after a pause
@@ -70,6 +81,7 @@ class Listener:
             asyncio.create_task(self._work(), name="worker"),
             asyncio.create_task(self._every(SWEEP_S, self._keep_time), name="sweep"),
             asyncio.create_task(self._every(PING_S, self._ping), name="ping"),
+            asyncio.create_task(self._every(MINUTES_S, self._keep_minutes), name="minutes"),
         ]
         stopper = asyncio.create_task(stop.wait(), name="stop")
         done, _ = await asyncio.wait([reader, stopper, *others], return_when=asyncio.FIRST_COMPLETED)
@@ -138,7 +150,8 @@ class Listener:
             self.inbox.counts["answers" if known else "malformed"] += 1
         elif isinstance(message, Pong):
             self.inbox.hear(message, timezone.now())
-        elif message is not None:
+        elif message is not None and not isinstance(message, Answered):
+            # Who asked a question listens for the answer itself (`fleet.asking`).
             self._put(message)
 
     def _decoded(self, raw: dict[str, Any]) -> UpMessage | None:
@@ -232,6 +245,11 @@ class Listener:
         with progress.collecting() as pokes:
             self._sweep.run(now)
         return pokes
+
+    async def _keep_minutes(self) -> None:
+        closed = await database_sync_to_async(self.inbox.beats.minutes.close)(timezone.now())
+        if closed:
+            await asyncio.to_thread(history.keep, closed)
 
     async def _ping(self) -> None:
         pinged = await database_sync_to_async(pinging.ping_reachable)(timezone.now())

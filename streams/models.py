@@ -335,6 +335,8 @@ class Run(models.Model):
     """Where it was interrupted last, or moved away from: it is put elsewhere if it can be."""
     moved_at = models.DateTimeField(null=True)
     """Told to leave `left_vps` for `vps` then; None once it is on air there."""
+    tested_vps = models.ForeignKey(Vps, null=True, on_delete=models.SET_NULL, related_name="+")
+    """An operator starts it on this one, to test it. Once it was interrupted it goes wherever it can."""
     interruption = models.CharField(max_length=500, blank=True)
     """Why, in words, until it is on air again."""
     first_item_id = models.PositiveBigIntegerField(null=True)

@@ -136,15 +136,26 @@ def _hold_slot(run_id: uuid.UUID) -> Vps | None:
         choice = _choose(run, tried, now)
         log.info("stream.vps_choice", stream=run.stream_id, run=str(run_id), choice=choice.explain())
         if choice.best is None:
-            raise NoVps(_("No VPS is free: %(why)s") % {"why": choice.why_none()})
-        if _take(run, choice, choice.best.vps_id, now):
-            continue
-        tried[choice.best.vps_id] = "just filled up"
+            raise _nowhere(run, choice)
+        if not _take(run, choice, choice.best.vps_id, now):
+            tried[choice.best.vps_id] = "just filled up"
+
+
+def _nowhere(run: Run, choice: selection.Choice) -> CannotStart:
+    if is_test(run):
+        return CannotStart(_("The VPS it was to test cannot take it: %(why)s.") % {"why": choice.why_none()})
+    return NoVps(_("No VPS is free: %(why)s") % {"why": choice.why_none()})
+
+
+def is_test(run: Run) -> bool:
+    return run.tested_vps_id is not None and run.epoch == 1
 
 
 def _choose(run: Run, tried: dict[int, str], now: datetime) -> selection.Choice:
     """Where it was interrupted last comes last, if it is heard of at all."""
     fleet, preferred = candidates(now), run.stream.preferred_vps_id
+    if is_test(run):
+        return selection.choose_only(fleet, run.tested_vps_id or 0, tried)
     left = {run.left_vps_id: "it was interrupted there"} if run.left_vps_id else {}
     elsewhere = selection.choose(fleet, preferred=preferred, passed_over=left | tried)
     return elsewhere if elsewhere.best else selection.choose(fleet, preferred=preferred, passed_over=tried)

@@ -29,6 +29,8 @@ from agent.protocol import DestinationState
 from fleet.models import Enrolment, ProvisionRun, Vps
 from media_library.models import Upload, VideoFile
 from ops.models import Job, Process
+from ops.vps_page import QUESTIONS
+from ops.vps_verbs import BY_SLUG
 from streams import actions, schedule
 from streams.actions.testing import ConnectionTest
 from streams.models import Run, SlatePicture, Stream
@@ -196,7 +198,7 @@ TABLE = [
 
 # Django's admin: nobody but operators ever gets in; `admin.None` are its redirects of old and its 404.
 CONSOLE_PAGES = ["admin:index", "admin:password_change", "admin:password_change_done", "admin:jsi18n"]
-CONSOLE_PAGES += ["admin:incidents", "admin:incidents_csv"]
+CONSOLE_PAGES += ["admin:incidents", "admin:incidents_csv", "admin:fleet", "admin:accounts_auditentry_csv"]
 CONSOLE_OTHERS = {
     "admin:login",
     "admin:logout",
@@ -373,14 +375,17 @@ def _console_addresses() -> list[str]:
         verbs = ("start", "stop", "force-stop")
         found += [reverse("admin:streams_stream_verb", args=[stream.pk, verb]) for verb in verbs]
         found.append(reverse("admin:streams_stream_move", args=[stream.pk]))
-    for vps in Vps.objects.all():
-        found += [reverse(f"admin:fleet_vps_{page}", args=[vps.pk]) for page in ("connection", "provision")]
     found += [reverse("admin:fleet_enrolment_new")]
     for row in Enrolment.objects.all():
         found += [reverse(f"admin:fleet_enrolment_{page}", args=[row.pk]) for page in ("state", "revoke")]
     for run in ProvisionRun.objects.all():
         found += [reverse("admin:fleet_provisionrun_fragments", args=[run.pk])]
         found += [reverse("admin:fleet_provisionrun_verb", args=[run.pk, verb]) for verb in ("resume", "cancel")]
+    for vps in Vps.objects.all():
+        found += [reverse(f"admin:fleet_vps_{page}", args=[vps.pk]) for page in ("connection", "provision")]
+        found += [reverse(f"admin:{name}", args=[vps.pk]) for name in ("vps", "vps_load", "vps_start")]
+        found += [reverse("admin:vps_ask", args=[vps.pk, what]) for what in QUESTIONS]
+        found += [reverse("admin:vps_verb", args=[vps.pk, verb]) for verb in BY_SLUG]
     return found
 
 
@@ -388,6 +393,7 @@ def test_every_console_address_is_of_a_known_kind():
     kinds = ("_changelist", "_add", "_change", "_history", "_delete", "_password_change", "_stream_verb")
     kinds += ("_stream_move", "_enrolment_new", "_enrolment_state", "_enrolment_revoke")
     kinds += ("_vps_connection", "_vps_provision", "_provisionrun_fragments", "_provisionrun_verb")
+    kinds += ("vps", "vps_load", "vps_start", "vps_ask", "vps_verb")
     unknown = {name for name in console() - CONSOLE_OTHERS - set(CONSOLE_PAGES) if not name.endswith(kinds)}
     assert not unknown, f"visit these in _console_addresses: {sorted(unknown)}"
 

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from agent import actions, events, report
-from agent.protocol import DestinationState, Ping, Pong, PushUrl, Renewal, StartStream, StopStream
+from agent.protocol import QUERIES, DestinationState, Ping, Pong, PushUrl, Renewal, StartStream, StopStream
 from agent.state import Playing
 from agent.tests.histories import History, config, item, key, playing, record, replace
 
@@ -509,7 +509,9 @@ def test_ping_is_answered(history: History) -> None:
     history.on_air()
     history.tell(Ping(timestamp=5.0))
     (publish,) = history.of(actions.Publish)
-    assert publish.message == Pong(vps_id=7, timestamp=history.now, active_streams=1, ping_timestamp=5.0)
+    assert publish.message == Pong(
+        vps_id=7, timestamp=history.now, active_streams=1, ping_timestamp=5.0, queries=QUERIES
+    )
 
 
 # ------------------------------------------------------------------------------------ taking over, leaving

@@ -18,11 +18,13 @@ from agent.playout.plan import Plan, read_plan
 from agent.playout.tests.servers import NGINX, NginxRtmp
 from agent.profile import DEFAULT
 from agent.protocol import (
+    Answered,
     DestinationTested,
     Heartbeat,
     Ping,
     Pong,
     PushUrl,
+    Query,
     SlateFile,
     StartStream,
     Steered,
@@ -231,6 +233,28 @@ def test_nonsense_is_ignored_and_unknown_streams_are_answered(agent: AgentProces
     pong = ear.wait_for(lambda m: isinstance(m, Pong))
     assert (pong.ping_timestamp, pong.active_streams) == (1.5, 0)
     wait_until(lambda: sum("cannot be read" in line["message"] for line in agent.log()) == 5, what="counted")
+
+
+def test_what_operators_ask_is_answered(agent: AgentProcess, ear: Ear, files: FileServer) -> None:
+    def ask(what: str) -> Answered:
+        heard = len(ear.heard)
+        ear.command(VPS, Query(query_id=f"about {what}", what=what, timestamp=1.0))
+        return ear.wait_for(lambda m: isinstance(m, Answered) and m.query_id == f"about {what}", since=heard)
+
+    with NginxRtmp() as server:
+        start(ear, config(files, server))
+        ear.wait_for(streaming)
+        found = ask("processes")
+        by_kind = {each.kind: each for each in found.processes}
+        assert {"agent", "nursery", "playout"} <= set(by_kind)
+        assert by_kind["playout"].run_id == "run-1"
+        assert by_kind["playout"].memory > 1_000_000
+        assert agent.process is not None
+        assert by_kind["agent"].pid == agent.process.pid
+    assert ask("nginx").message == "this server has no nginx to push with"
+    lines = ask("log").lines
+    assert any("listening for commands" in line for line in lines)
+    assert not any(KEY in line for line in lines)
 
 
 def test_a_stream_is_stopped_while_it_is_fetched(agent: AgentProcess, ear: Ear, files: FileServer) -> None:

@@ -14,7 +14,7 @@ from agent.protocol import ProtocolError, StartStream, StreamStatus, decode_comm
 
 GOLDEN = Path(__file__).with_name("golden")
 PAGE = Path(__file__).parent.parent.parent / "docs" / "protocol.md"
-COMMANDS = ("start_stream", "update_stream", "stop_stream", "steer_stream", "test_destination", "ping")
+COMMANDS = ("start_stream", "update_stream", "stop_stream", "steer_stream", "test_destination", "query", "ping")
 CHANNELS = {
     "stream_status_streaming": "stream-status:7",
     "stream_status_stopped": "stream-status:7",
@@ -24,6 +24,7 @@ CHANNELS = {
     "heartbeat": "vps-status:7",
     "steered": "vps-status:7",
     "destination_tested": "vps-status:7",
+    "answered": "vps-status:7",
 }
 
 

@@ -26,8 +26,25 @@ def test_load_is_a_share_of_the_time_between_two_looks(tmp_path: Path) -> None:
     assert meter.sample(10.0).cpu == 0
     world(175, 125, 1_250_000)
     load = meter.sample(20.0)
-    assert (load.cpu, load.memory, load.network_mbit) == (75.0, 75.0, 1.0)
+    assert (load.cpu, load.memory, load.network_mbit, load.sent_bytes) == (75.0, 75.0, 1.0, 1_250_000)
     assert 0 < load.disk <= 100
+
+
+def test_what_was_sent_is_added_up_whatever_interfaces_come_and_go(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "meminfo").write_text("MemTotal: 1000 kB\nMemAvailable: 250 kB\n")
+    (tmp_path / "stat").write_text("cpu 1 0 0 1 0 0 0 0 0 0\n")
+    meter = LoadMeter(tmp_path, proc=tmp_path)
+
+    def sent_after(**interfaces: int) -> int | None:
+        rows = "".join(f"{name}: 5 5 0 0 0 0 0 0 {sent} 0\n" for name, sent in interfaces.items())
+        (tmp_path / "net" / "dev").write_text(f"Inter\n face\n{rows}")
+        return meter.sample(1.0).sent_bytes
+
+    assert sent_after(eth0=900, tun0=500, lo=9) == 0, "what was there before the agent began is not ours"
+    assert sent_after(eth0=1000, tun0=600, lo=99) == 200
+    assert sent_after(eth0=1100) == 300, "one that goes takes nothing away"
+    assert sent_after(eth0=1100, tun0=50) == 350
 
 
 def test_this_machine_is_read(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from agent.protocol import Ping, Pong, client_name, commands_channel
 from agent.tests.servers import AgentProcess, Ear
-from fleet import redis_users
+from fleet import actions, redis_users
 from fleet.models import RedisUser
 from lab.processes import wait_until
 from lab.races import at_once
 from lab.valkey import Valkey
 from ops import redis_health
+from streams.models import Run
 from streams.tests import build
 
 OUT_WITHIN_S = 2.0
@@ -199,6 +200,18 @@ def test_a_vps_that_is_deleted_takes_its_user_along(vps, control, client_of, ope
     page = client_of(operator).post(f"/admin/fleet/vps/{vps.pk}/delete/", {"post": "yes"})
     assert page.status_code == 302
     assert f"vps-{vps.pk}" not in control.acl_users()
+
+
+def test_a_vps_that_is_removed_is_out_of_redis(control, operator, alice):
+    never_used, used = build.vps("never used"), build.vps("used")
+    run = build.running(build.stream(alice), used)
+    Run.objects.filter(pk=run.pk).update(slot_released_at=timezone.now())
+    for vps in (never_used, used):
+        url = redis_users.access(vps).url
+        assert can_sign_in(url)
+        actions.remove(vps, operator)
+        assert not can_sign_in(url)
+    assert redis_users.missing() == []
 
 
 @pytest.mark.postgres

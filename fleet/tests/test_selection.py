@@ -1,6 +1,16 @@
 import pytest
 
-from fleet.selection import Candidate, choose, for_a_question, latency_score, score, why_not
+from fleet.selection import (
+    GB,
+    Candidate,
+    choose,
+    choose_only,
+    for_a_question,
+    latency_score,
+    score,
+    traffic_score,
+    why_not,
+)
 
 
 def vps(vps_id=1, **fields):
@@ -41,11 +51,66 @@ def test_latency_counts_from_one_to_nothing(latency_ms, wanted):
         ({"current_streams": 4}, "full, 4 of 4"),
         ({"current_streams": 5}, "full, 5 of 4"),
         ({"max_streams": 0}, "full, 0 of 0"),
+        ({"network_mbit": 89, "uplink_mbit": 100}, None),
+        ({"network_mbit": 90, "uplink_mbit": 100}, "its uplink is taken, 90 of 100 Mbit/s"),
+        ({"network_mbit": 90}, None),
+        ({"sent_bytes": 949 * GB, "allowed_bytes": 1000 * GB, "month_gone": 0.99}, None),
+        (
+            {"sent_bytes": 950 * GB, "allowed_bytes": 1000 * GB},
+            "its traffic is nearly used up, 950 of 1000 GB this month",
+        ),
+        ({"allowed_bytes": 0}, "its traffic is nearly used up, 0 of 0 GB this month"),
+        ({"sent_bytes": 950 * GB}, None),
         ({}, None),
     ],
 )
 def test_who_may_take_nothing_and_why(fields, why):
     assert why_not(vps(**fields)) == why
+
+
+# used and gone, of the allowance and of the month → how much is taken off
+@pytest.mark.parametrize(
+    ("used", "gone", "wanted"),
+    [
+        (0.0, 0.0, 0.0),
+        (0.5, 0.5, 0.0),
+        (0.2, 0.9, 0.0),
+        (0.5, 0.0, -0.5),
+        (0.75, 0.5, -0.5),
+        (1.0, 0.5, -1.0),
+        (3.0, 0.5, -1.0),
+        (0.9, 0.999, 0.0),
+        (0.94, 0.0, -0.94),
+    ],
+)
+def test_traffic_that_will_not_last_the_month_is_taken_off(used, gone, wanted):
+    candidate = vps(sent_bytes=int(used * 1000 * GB), allowed_bytes=1000 * GB, month_gone=gone)
+    assert traffic_score(candidate) == pytest.approx(wanted)
+    assert score(candidate).traffic == pytest.approx(wanted * 20)
+    assert traffic_score(vps(sent_bytes=10**15, month_gone=gone)) == 0
+
+
+def test_of_two_that_are_as_good_the_one_with_traffic_left_and_then_the_cheaper_is_taken():
+    spent = vps(1, sent_bytes=800 * GB, allowed_bytes=1000 * GB, month_gone=0.1)
+    fresh = vps(2, sent_bytes=10 * GB, allowed_bytes=1000 * GB, month_gone=0.1, cpu=30)
+    assert choose([spent, fresh]).best.name == "vps-2"
+    dear, cheap = vps(1, price=20.0), vps(2, price=5.0)
+    choice = choose([dear, cheap])
+    assert [(row.name, row.price) for row in choice.ranked] == [("vps-2", -1.0), ("vps-1", -4.0)]
+    assert choose([vps(1, price=20.0, max_streams=16), vps(2, price=8.0)]).best.name == "vps-1", "per stream"
+    assert choose([dear, vps(2, price=5.0, cpu=50)]).best.name == "vps-1", "price decides between equals only"
+
+
+def test_a_fleet_without_limits_and_prices_is_scored_as_before():
+    assert (score(vps()).traffic, score(vps()).price) == (0, 0)
+
+
+def test_a_test_is_of_that_one_or_none():
+    fleet = [vps(1, cpu=90), vps(2), vps(3, is_active=False)]
+    choice = choose_only(fleet, 1)
+    assert (choice.best.vps_id, choice.is_test, len(choice.ranked)) == (1, True, 1)
+    assert choose_only(fleet, 3).why_none() == "vps-3 (not active)"
+    assert choose_only(fleet, 9).best is None
 
 
 def test_the_highest_score_wins_and_all_are_explained():

@@ -52,6 +52,15 @@ def filesize(size: float | None) -> str:
 
 
 @register.filter
+def gigabytes(size: float) -> str:
+    """Bytes as providers of traffic count them: 850 GB, 1.2 TB."""
+    gb = size / 10**9
+    number, unit = (gb / 1000, "TB") if gb >= 1000 else (gb, "GB")
+    places = 0 if number >= 100 or number == int(number) else 1 if number >= 1 else 2
+    return f"{number_format(round(number, places), places)}\N{NO-BREAK SPACE}{unit}"
+
+
+@register.filter
 def codec(name: str) -> str:
     """A codec as people write it: H.264, HEVC, AAC."""
     return _CODECS.get(name, name.upper())

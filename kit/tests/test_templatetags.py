@@ -5,7 +5,7 @@ from django import forms
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from kit.templatetags.kit import clock, control, filesize, percent, plain, since, tone, usage_tone
+from kit.templatetags.kit import clock, control, filesize, gigabytes, percent, plain, since, tone, usage_tone
 
 GIB = 1024**3
 
@@ -116,3 +116,18 @@ def test_field_part_shows_the_error_beside_the_field():
     assert "at most 3 characters" in html
     assert '<label class="form-label" for="id_title">' in html
     assert "<too long>" not in html
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, "0 GB"),
+        (308_533_374, "0.31 GB"),
+        (1_250_000_000, "1.2 GB"),
+        (850_400_000_000, "850 GB"),
+        (2_000_000_000_000, "2 TB"),
+        (12_340_000_000_000, "12.3 TB"),
+    ],
+)
+def test_traffic_is_told_as_providers_count_it(size, shown):
+    assert gigabytes(size).replace("\N{NO-BREAK SPACE}", " ") == shown

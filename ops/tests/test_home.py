@@ -60,11 +60,11 @@ def test_its_queries_do_not_grow(client, alice):
 
 
 def test_of_a_large_fleet_it_shows_what_is_wrong_and_how_many_there_are(client):
-    for number in range(home.VPSES_SHOWN + 5):
+    for number in range(home.SHOWN + 5):
         build.vps(f"a-{number:03}")
     build.vps("y-silent", last_heartbeat_at=build.ago(600))
     build.vps("z-ill", unhealthy="disk 99 % full")
     answer = client.get(HOME)
-    shown = [each["vps"].name for each in answer.context["fleet"]]
-    assert (len(shown), shown[:2]) == (home.VPSES_SHOWN, ["y-silent", "z-ill"])
-    assert f"All {home.VPSES_SHOWN + 7} VPSes" in answer.content.decode()
+    shown = [each.vps.name for each in answer.context["fleet"]]
+    assert (len(shown), shown[:2]) == (home.SHOWN, ["y-silent", "z-ill"])
+    assert f"All {home.SHOWN + 7} VPSes" in answer.content.decode()

@@ -20,7 +20,7 @@ from streams.actions.destinations import (
 )
 from streams.actions.editing import create, delete, duplicate, edit, spec_of
 from streams.actions.inputs import delete_live_input, save_live_input
-from streams.actions.running import force_stop, move, start, stop, try_now
+from streams.actions.running import force_stop, move, start, start_on, stop, try_now
 from streams.actions.schedules import clear_schedule, set_schedule, switch_schedule
 from streams.actions.steering import Outcome, insert_next, renew, steer
 from streams.actions.testing import find_test, test_destination, test_typed
@@ -52,6 +52,7 @@ __all__ = [
     "set_schedule",
     "spec_of",
     "start",
+    "start_on",
     "steer",
     "stop",
     "switch_schedule",

@@ -10,11 +10,13 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.locks import lock_user
 from accounts.models import User
+from fleet import selection
+from fleet.candidates import candidates
 from fleet.models import Vps
 from kit.actors import send_after_commit
 from kit.conflicts import again_on_conflict
 from streams import interrupting, lifecycle, moving, progress, rules, snapshot, tasks
-from streams.errors import WrongState
+from streams.errors import NotReady, WrongState
 from streams.lifecycle import Event
 from streams.models import Run, Status, Stream
 
@@ -24,16 +26,32 @@ from streams.models import Run, Status, Stream
 def start(stream: Stream, actor: User | None, message: str = "", *, from_beginning: bool = False) -> Run:
     """Wants the stream on air: STARTING, a run of its own, and the actor that finds it a VPS (STR-4). After a failure
     it goes on where it was, unless it is to play `from_beginning`. `message` says why, where it was nobody's click."""
+    return _start(stream, actor, message, from_beginning=from_beginning)
+
+
+@again_on_conflict
+@transaction.atomic
+def start_on(stream: Stream, vps: Vps, actor: User | None) -> Run:
+    """The same, on this VPS and no other: an operator tests it (OPS-1)."""
+    return _start(stream, actor, "", on=vps)
+
+
+def _start(
+    stream: Stream, actor: User | None, message: str, *, from_beginning: bool = False, on: Vps | None = None
+) -> Run:
     owner = lock_owner(stream)
     current = Stream.objects.select_related("run").get(pk=stream.pk)
     lifecycle.require(current.state, Event.START)
     rules.check_startable(current)
     rules.check_limit(owner, current)
     rules.check_keys_free(current, rules.enabled_destinations(current))
+    if on is not None:
+        _check_takes(on)
     failed = current.run if current.state is Status.ERROR and not from_beginning else None
-    run = Run.objects.create(stream=current, **(interrupting.going_on(failed) if failed else {}))
+    run = Run.objects.create(stream=current, tested_vps=on, **(interrupting.going_on(failed) if failed else {}))
     lifecycle.fire(current.pk, Event.START, run_id=run.pk, actor=actor, message=message)
-    audit.record(actor, "start", current, None, run=str(run.pk), **_why(message))
+    tested = {"on": on.name} if on else {}
+    audit.record(actor, "start", current, None, run=str(run.pk), **_why(message), **tested)
     send_after_commit(tasks.start_stream, str(run.pk), robust=True)
     return run
 
@@ -97,8 +115,15 @@ def move(stream: Stream, actor: User | None, to: int | None = None) -> Vps:
     run.stream = current
     old = run.vps.name
     target = moving.move(run, _("an operator wants it there"), timezone.now(), actor=actor, to=to)
-    audit.record(actor, "move", current, None, run=str(run.pk), old=old, new=target.name)
+    audit.record(actor, "move elsewhere", current, None, run=str(run.pk), old=old, new=target.name)
     return target
+
+
+def _check_takes(vps: Vps) -> None:
+    """Said at once, where the one who asks can choose another; the start looks again under the lock."""
+    choice = selection.choose_only(candidates(timezone.now()), vps.pk)
+    if choice.best is None:
+        raise NotReady(_("The VPS cannot take the stream now: %(why)s.") % {"why": choice.why_none()})
 
 
 def is_still_held(stream: Stream) -> bool:

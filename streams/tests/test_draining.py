@@ -64,7 +64,7 @@ def test_the_page_says_where_to_and_why_and_post_does_it(operator, alice, vps):
     assert said(answer) == ["«Channel» is being moved to «vps-2»."]
     run = Run.objects.get()
     assert (run.vps, run.left_vps, Stream.objects.get().state) == (other, vps, Status.STARTING)
-    assert AuditEntry.objects.filter(verb="move").exists()
+    assert AuditEntry.objects.filter(verb="move elsewhere").exists()
 
 
 def test_nowhere_to_go_is_said_with_the_reasons(operator, alice, vps):

@@ -1,5 +1,6 @@
 """`fleet_ping`, against an agent that answers (or does not)."""
 
+import json
 import threading
 
 import pytest
@@ -8,6 +9,8 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from agent.protocol import Pong, commands_channel, decode_command, encode, vps_channel
+from fleet.models import VpsStatus
+from streams.tests import build
 
 
 @pytest.fixture
@@ -40,8 +43,26 @@ def test_an_agent_that_answers_is_timed(vps, answering, capsys):
 
 
 def test_an_agent_that_is_not_there_is_an_error(vps):
-    with pytest.raises(CommandError, match="did not answer"):
+    with pytest.raises(CommandError, match="No agent listens"):
         call_command("fleet_ping", vps.name)
+
+
+def test_all_of_them_are_asked_and_those_that_are_silent_counted(vps, answering, capsys):
+    build.vps("far")
+    build.vps("off", status=VpsStatus.INACTIVE)
+    with pytest.raises(CommandError, match="1 of 2 did not answer"):
+        call_command("fleet_ping", "--all", "--json")
+    found = {row["vps"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(found) == {"vps-1", "far"}
+    assert (found["vps-1"]["streams"], found["vps-1"]["error"]) == (3, "")
+    assert found["vps-1"]["took_ms"] > 0
+    assert found["far"]["took_ms"] is None
+
+
+@pytest.mark.parametrize("arguments", [[], ["vps-1", "--all"]])
+def test_one_is_named_or_all_are_meant(db, arguments):
+    with pytest.raises(CommandError, match="name a VPS, or say --all"):
+        call_command("fleet_ping", *arguments)
 
 
 def test_an_unknown_name_is_an_error(db):

@@ -1,9 +1,10 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
-from agent.protocol import DestinationState, Pong, StartStream, StreamProgress
+from agent.protocol import DestinationState, Load, Pong, StartStream, StreamProgress
+from fleet import traffic
 from fleet.slots import held
 from streams import happenings, telling
 from streams.converge import ACTOR_LATE, FLEET_HEARD, Sweep, resolve_overdue
@@ -302,3 +303,19 @@ def test_a_flood_is_a_few_rows_and_few_queries(stream, vps, inbox, now, django_a
         with django_assert_max_num_queries(14):
             inbox.apply([build.heartbeat(vps, report, timestamp=at.timestamp())], at)
     assert RunEvent.objects.count() < 10
+
+
+def test_a_heartbeat_counts_for_the_charts_and_the_months_traffic(vps, inbox):
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+    def beat(sent_bytes, second):
+        load = Load(cpu=12.0, memory=34.0, disk=56.0, network_mbit=7.0, sent_bytes=sent_bytes)
+        return build.heartbeat(vps, load=load, timestamp=float(second))
+
+    unknown = build.heartbeat(vps, vps_id=vps.pk + 99)
+    inbox.apply([beat(1_000, 1), unknown], now)
+    inbox.beats.minutes.close(now + timedelta(minutes=1))
+    inbox.apply([beat(5_000, 61)], now + timedelta(minutes=1))
+    closed = inbox.beats.minutes.close(now + timedelta(minutes=2))
+    assert [list(readings) for readings in closed.values()] == [[vps.pk]]
+    assert traffic.used_this_month([vps.pk], now) == {vps.pk: 4_000}

@@ -16,8 +16,8 @@ from django.core.management import call_command
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisGone
 
-from agent.protocol import Steered, encode, status_channel, vps_channel
-from fleet import answers, redis_acl, redis_users
+from agent.protocol import Answered, Steered, encode, status_channel, vps_channel
+from fleet import answers, history, redis_acl, redis_users
 from lab.processes import wait_until
 from lab.valkey import Valkey
 from streams import progress
@@ -278,3 +278,24 @@ async def test_a_redis_that_forgot_who_agents_are_is_told_when_the_listener_come
     assert not await can_sign_in()
     async with listening():
         await until(can_sign_in)
+
+
+async def test_minutes_that_are_over_are_kept_for_the_charts(monkeypatch):
+    """With minutes of a second."""
+    kept = []
+    monkeypatch.setattr(history, "minute_of", lambda moment: int(moment.timestamp()))
+    monkeypatch.setattr(history, "keep", kept.append)
+    monkeypatch.setattr("streams.listener.MINUTES_S", 0.05)
+    _run, vps = await starting_on_a_vps()
+    async with listening() as listener:
+        await publish(vps_channel(vps.pk), encode(build.heartbeat(vps)))
+        answered = Answered(vps_id=vps.pk, timestamp=1.0, query_id="q", ok=True)
+        await publish(vps_channel(vps.pk), encode(answered))
+
+        async def is_kept():
+            return bool(kept)
+
+        await until(is_kept)
+        assert listener.inbox.counts["received"] == 1, "an answer is for who asked, not for the inbox"
+    (readings,) = kept[0].values()
+    assert readings[vps.pk].cpu == 12.0

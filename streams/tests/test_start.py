@@ -168,7 +168,7 @@ def test_the_actor_delivered_twice_changes_nothing_more(stream, alice, vps, ear)
     assert Run.objects.get().vps == vps
     assert Progress.objects.count() == 2
     first, second = ear.heard()
-    assert first.config == second.config
+    assert first.config.fingerprint == second.config.fingerprint, "signed addresses may be a second apart"
 
 
 def test_killed_before_anything_was_done(stream, alice, vps, ear):

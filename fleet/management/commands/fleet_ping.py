@@ -1,56 +1,67 @@
 from __future__ import annotations
 
-import time
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
 
 import redis
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 
-from agent.protocol import Pong, ProtocolError, decode_up, vps_channel
+from fleet import asking, console
+from fleet.checkups import IN_SERVICE
+from fleet.errors import Refused
 from fleet.models import Vps
-from fleet.pinging import ping
+
+AT_ONCE: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`error` empty: it answered."""
+
+    name: str
+    took_ms: float | None
+    streams: int | None
+    error: str
 
 
 class Command(BaseCommand):
-    help = "Asks an agent whether it is there, and says how long the answer took."
+    help = "Asks agents whether they are there, and says how long each answer took. Fails when one did not answer."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("vps", help="name of the VPS")
-        parser.add_argument("--timeout", type=float, default=5.0, help="seconds to wait for the answer")
+        parser.add_argument("vps", nargs="?", help="name of the VPS")
+        parser.add_argument("--all", action="store_true", help="every VPS in service")
+        parser.add_argument("--timeout", type=float, default=5.0, help="seconds to wait for each answer")
+        console.add_json(parser)
 
-    def handle(self, *args: Any, vps: str, timeout: float, **options: Any) -> None:
-        row = Vps.objects.filter(name=vps).first()
-        if row is None:
-            raise CommandError(f"no VPS named «{vps}»")
-        pong = _ask(row.pk, timeout)
-        if pong is None:
-            raise CommandError(f"«{vps}» did not answer within {timeout:g} s")
-        took_ms = (timezone.now().timestamp() - (pong.ping_timestamp or 0)) * 1000
-        self.stdout.write(f"«{vps}» answered in {took_ms:.1f} ms and holds {pong.active_streams} streams")
+    def handle(self, *args: Any, vps: str | None, timeout: float, **options: Any) -> None:
+        if bool(vps) == options["all"]:
+            raise CommandError("name a VPS, or say --all")
+        chosen = [console.one(vps)] if vps else list(Vps.objects.filter(status__in=IN_SERVICE))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            answers = list(pool.map(lambda each: _ping(each, timeout), chosen))
+        if options["as_json"]:
+            rows = [{"vps": a.name, "took_ms": a.took_ms, "streams": a.streams, "error": a.error} for a in answers]
+            console.write_json(self.stdout, rows)
+        else:
+            self._tell(answers)
+        silent = [each for each in answers if each.error]
+        if silent:
+            raise CommandError(silent[0].error if vps else f"{len(silent)} of {len(answers)} did not answer")
+
+    def _tell(self, answers: list[Answer]) -> None:
+        for each in answers:
+            if each.error:
+                self.stdout.write(f"«{each.name}»: {each.error}")
+            else:
+                self.stdout.write(f"«{each.name}» answered in {each.took_ms:.1f} ms and holds {each.streams} streams")
 
 
-def _ask(vps_id: int, timeout_s: float) -> Pong | None:
-    with redis.Redis.from_url(settings.AGENT_REDIS_URL) as client, client.pubsub() as pubsub:
-        pubsub.subscribe(vps_channel(vps_id))
-        pubsub.get_message(timeout=timeout_s)
-        asked = timezone.now()
-        if not ping(vps_id, asked):
-            return None
-        deadline = time.monotonic() + timeout_s
-        while (left := deadline - time.monotonic()) > 0:
-            pong = _pong(pubsub.get_message(timeout=left))
-            if pong is not None and pong.ping_timestamp == asked.timestamp():
-                return pong
-    return None
-
-
-def _pong(raw: dict[str, Any] | None) -> Pong | None:
-    if raw is None or raw["type"] != "message":
-        return None
+def _ping(vps: Vps, timeout_s: float) -> Answer:
     try:
-        message = decode_up(raw["channel"].decode(), raw["data"])
-    except ProtocolError:
-        return None
-    return message if isinstance(message, Pong) else None
+        pinged = asking.ping(vps, timeout_s)
+    except Refused as refusal:
+        return Answer(vps.name, None, None, refusal.message)
+    except redis.RedisError as error:
+        return Answer(vps.name, None, None, f"Redis does not answer ({type(error).__name__})")
+    return Answer(vps.name, round(pinged.took_ms, 1), pinged.active_streams, "")

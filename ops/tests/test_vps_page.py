@@ -1,0 +1,233 @@
+"""A VPS's page: what it says, its curves, its buttons, and a stream started on it."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from agent.protocol import Answered, ProcessFacts
+from fleet import asking, history
+from fleet.errors import TooOld
+from fleet.history import Reading
+from fleet.models import Vps, VpsStatus
+from ops import vps_page, vps_views
+from streams.models import EndReason, Run, Status
+from streams.tests import build
+
+
+@pytest.fixture
+def client(client_of, operator):
+    return client_of(operator)
+
+
+@pytest.fixture
+def vps(db):
+    return build.vps("fra-1", agent_version="0.1.0", agent_protocol=1, clock_offset_s=0.25, latency_ms=23)
+
+
+def address(name: str, vps, *more) -> str:
+    return reverse(f"admin:{name}", args=[vps.pk, *more])
+
+
+def text(answer) -> str:
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_what_it_says(client, vps, alice):
+    build.running(build.stream(alice, title="Night train"), vps)
+    ended = build.running(build.stream(alice, title="Bells"), vps)
+    now = timezone.now()
+    Run.objects.filter(pk=ended.pk).update(
+        ended_at=now, slot_released_at=now, end_reason=EndReason.LOST, end_message="nothing was heard"
+    )
+    Vps.objects.update(unhealthy="disk 97 % full", last_health_check_at=now - timedelta(minutes=3))
+    page = text(client.get(address("vps", vps)))
+    for words in [
+        "Night train", "1<small> / 4", "disk 97 % full", "3 minutes ago", "protocol 1", "0.25 s ahead of ours",
+        "23 ms", "Bells", "nothing was heard", "the VPS was lost", "Nothing to draw yet",
+    ]:  # fmt: skip
+        assert words in page
+
+
+def test_its_queries_do_not_grow(client, vps, alice):
+    def taken() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            client.get(address("vps", vps))
+        return len(queries)
+
+    build.running(build.stream(alice), vps)
+    one = taken()
+    for number in range(3):
+        build.running(build.stream(alice, title=f"more {number}"), vps)
+    assert taken() == one <= 20
+
+
+def test_it_stands_without_redis(client, vps, no_redis):
+    assert "fra-1" in text(client.get(address("vps", vps)))
+    assert client.get(address("vps_load", vps)).status_code == 503
+
+
+# ------------------------------------------------------------------------------------------------ curves
+
+
+def test_the_curves_of_an_hour_and_of_a_day(client, vps):
+    minute = history.minute_of(timezone.now())
+    history.keep({minute - back: {vps.pk: Reading(back % 4, 20, 30, 40, 2)} for back in range(1, 120)})
+    hour = client.get(address("vps_load", vps)).json()
+    assert len(hour["moments"]) == len(hour["cpu"]) == 60
+    assert hour["moments"][-1] - hour["moments"][0] == 59 * 60
+    assert (hour["mbit"][10], hour["streams"][10]) == (40, 2)
+    day = client.get(address("vps_load", vps) + "?hours=24").json()
+    assert len(day["moments"]) == vps_page.POINTS
+    assert day["cpu"][0] is None
+    assert day["cpu"][-2] == pytest.approx(1.5)
+    assert client.get(address("vps_load", vps) + "?hours=9999").json()["moments"] == hour["moments"]
+
+
+def test_the_hour_in_words(client, vps):
+    minute = history.minute_of(timezone.now())
+    history.keep({minute - back: {vps.pk: Reading(cpu, 20, 30, 40, 2)} for back, cpu in ((1, 10), (2, 30))})
+    page = text(client.get(address("vps", vps)))
+    assert "20.0 %" in page
+    assert "30.0 %" in page
+
+
+# ------------------------------------------------------------------------------------------------ asking
+
+
+def test_what_its_agent_answers(client, vps, monkeypatch):
+    facts = ProcessFacts(pid=811, kind="playout", cpu=1.25, memory=21_000_000, age_s=75, run_id="0f9b6c1e-6c0e")
+    said = '{"time": 1790000000.5, "level": "warning", "message": "no connection", "stream": 4}'
+    found = Answered(
+        vps_id=1, timestamp=1, query_id="q", ok=True, message="1 process", processes=(facts,),
+        lines=(said, "plain <b>", "rtmp://h/app/sesame"),
+    )  # fmt: skip
+    monkeypatch.setattr(asking, "ask", lambda *_args, **_more: found)
+    page = text(client.get(address("vps_ask", vps, "log")))
+    for words in ["811", "playout", "20 MiB", "1:15", "0f9b6c1e", "warning: no connection stream=4", "plain &lt;b&gt;"]:
+        assert words in page
+    assert "sesame" not in page
+    part = client.get(address("vps_ask", vps, "log"), headers={"X-Live": "1"}).content.decode()
+    assert "<html" not in part
+    assert "811" in part
+
+
+def test_one_that_cannot_say_is_told_in_words(client, vps, monkeypatch):
+    def refuse(*_args, **_more):
+        raise TooOld("The agent is too old to say.")
+
+    monkeypatch.setattr(asking, "ask", refuse)
+    assert "too old to say" in text(client.get(address("vps_ask", vps, "nginx")))
+
+
+def test_one_that_is_not_there_and_what_nobody_asks(client, vps):
+    assert "No agent listens" in text(client.get(address("vps_ask", vps, "log")))
+    assert client.get(address("vps_ask", vps, "weather")).status_code == 404
+
+
+def test_it_is_said_when_redis_is_away(client, vps, no_redis):
+    assert "Redis does not answer." in text(client.get(address("vps_ask", vps, "log")))
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "[]", "{}", '{"time": "x"}', '{"time": 1e300, "level": "a", "message": "b"}']
+)
+def test_any_line_is_told(line):
+    assert vps_views.told(line) == line
+
+
+# ------------------------------------------------------------------------------------------------ buttons
+
+
+@pytest.mark.parametrize(
+    ("before", "verb", "after"),
+    [
+        (VpsStatus.ACTIVE, "drain", VpsStatus.DRAINING),
+        (VpsStatus.DRAINING, "activate", VpsStatus.ACTIVE),
+        (VpsStatus.ACTIVE, "deactivate", VpsStatus.INACTIVE),
+    ],
+)
+def test_get_asks_and_post_does(client, vps, alice, before, verb, after):
+    Vps.objects.update(status=before)
+    build.running(build.stream(alice, title="Night train"), vps)
+    assert "Night train" in text(client.get(address("vps_verb", vps, verb)))
+    vps.refresh_from_db()
+    assert vps.state is before
+    answer = client.post(address("vps_verb", vps, verb), follow=True)
+    assert f"«fra-1» is {after.label} now." in text(answer)
+    vps.refresh_from_db()
+    assert vps.state is after
+    assert AuditEntry.objects.filter(verb=f"set {after.value.lower()}", target_id=str(vps.pk)).count() == 1
+
+
+def test_health_is_checked_now(client, vps):
+    Vps.objects.update(disk=99)
+    page = text(client.post(address("vps_verb", vps, "check"), follow=True))
+    assert "disk 99 % full" in page
+    assert AuditEntry.objects.filter(verb="check health").exists()
+
+
+def test_remove_is_refused_in_words_while_something_is_on_it(client, vps, alice):
+    run = build.running(build.stream(alice), vps)
+    page = text(client.post(address("vps_verb", vps, "remove"), follow=True))
+    assert "carries 1 stream. Drain it" in page
+    Run.objects.filter(pk=run.pk).update(slot_released_at=timezone.now())
+    answer = client.post(address("vps_verb", vps, "remove"), follow=True)
+    assert answer.redirect_chain[-1][0] == reverse("admin:fleet")
+    assert "«fra-1» is removed." in text(answer)
+    assert client.get(address("vps", vps)).status_code == 404
+
+
+def test_what_is_no_verb_is_not_there(client, vps):
+    assert client.get(address("vps_verb", vps, "explode")).status_code == 404
+
+
+def test_buttons_that_would_change_nothing_are_not_offered(client, vps):
+    page = text(client.get(address("vps", vps)))
+    assert address("vps_verb", vps, "drain") in page
+    assert address("vps_verb", vps, "activate") not in page
+
+
+def test_who_may_only_look_has_no_buttons(client_of, operator, vps):
+    from django.contrib.auth.models import Permission
+
+    type(operator).objects.filter(pk=operator.pk).update(is_superuser=False)
+    operator.user_permissions.add(Permission.objects.get(codename="view_vps"))
+    client = client_of(type(operator).objects.get(pk=operator.pk))
+    assert address("vps_verb", vps, "drain") not in text(client.get(address("vps", vps)))
+    assert client.post(address("vps_verb", vps, "drain")).status_code == 403
+    assert client.post(address("vps_start", vps)).status_code == 403
+
+
+# ------------------------------------------------------------------------------------------------ start on it
+
+
+def test_a_stream_at_rest_is_started_on_it(client, vps, alice):
+    build.vps("better", cpu=0)
+    resting = build.stream(alice, title="Night train")
+    build.running(build.stream(alice, title="Bells"), vps)
+    page = text(client.get(address("vps_start", vps)))
+    assert "Night train" in page
+    assert "Bells" not in page
+    assert "Night train" not in text(client.get(address("vps_start", vps) + "?q=lighthouse"))
+    answer = client.post(address("vps_start", vps), {"stream": resting.pk}, follow=True)
+    assert "«Night train» starts on «fra-1»." in text(answer)
+    resting.refresh_from_db()
+    assert resting.state is Status.STARTING
+    assert resting.run.tested_vps == vps
+    assert AuditEntry.objects.get(verb="start").details["on"] == "fra-1"
+
+
+def test_a_start_that_cannot_be_is_refused_in_words(client, vps, alice):
+    resting = build.stream(alice, title="Night train")
+    Vps.objects.update(max_streams=0)
+    page = text(client.post(address("vps_start", vps), {"stream": resting.pk}, follow=True))
+    assert "fra-1 (full, 0 of 0)" in page
+    for nonsense in ("", "x", "9" * 40, "-1"):
+        page = text(client.post(address("vps_start", vps), {"stream": nonsense}, follow=True))
+        assert "not at rest any more" in page

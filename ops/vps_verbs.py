@@ -1,0 +1,102 @@
+"""The buttons of a VPS's page. To add one, add a row: the page, the question and the answer follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import User
+from fleet import actions
+from fleet.lifecycle import Event
+from fleet.models import Vps, VpsStatus
+
+Do = Callable[[Vps, User, HttpRequest], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """`do` returns what came of it, in words, and raises `fleet.errors.Refused`. `text` empty: it is not asked first.
+    `offered`: of which VPSes the button is there. `gone`: the VPS is no more afterwards."""
+
+    slug: str
+    label: Any
+    do: Do
+    text: Any = ""
+    is_severe: bool = False
+    gone: bool = False
+    offered: Callable[[Vps], bool] = lambda _vps: True
+
+
+def _check(vps: Vps, operator: User, _request: HttpRequest) -> str:
+    found = actions.check(vps, operator, timezone.now())
+    return _("«%(vps)s» is well.") % {"vps": vps.name} if not found.reason else f"«{vps.name}»: {found.reason}"
+
+
+def _put(event: Event) -> Do:
+    def do(vps: Vps, operator: User, request: HttpRequest) -> str:
+        new = actions.set_state(vps, event, operator, request)
+        return _("«%(vps)s» is %(state)s now.") % {"vps": vps.name, "state": new.label}
+
+    return do
+
+
+def _remove(vps: Vps, operator: User, request: HttpRequest) -> str:
+    actions.remove(vps, operator, request)
+    return _("«%(vps)s» is removed.") % {"vps": vps.name}
+
+
+def _is_not(*states: VpsStatus) -> Callable[[Vps], bool]:
+    return lambda vps: vps.state not in states
+
+
+VERBS: Final = (
+    Verb(slug="check", label=gettext_lazy("Check health"), do=_check),
+    Verb(
+        slug="activate",
+        label=gettext_lazy("Take streams"),
+        do=_put(Event.ACTIVATE),
+        text=gettext_lazy("It is chosen for new streams from now on, if it is well."),
+        offered=_is_not(VpsStatus.ACTIVE, VpsStatus.PROVISIONING),
+    ),
+    Verb(
+        slug="evacuate",
+        label=gettext_lazy("Drain, moving its streams"),
+        do=_put(Event.EVACUATE),
+        text=gettext_lazy("It gets no new streams. Those on it are moved to others now, one after another."),
+        offered=lambda vps: vps.state is VpsStatus.ACTIVE or (vps.state is VpsStatus.DRAINING and not vps.drain_moves),
+    ),
+    Verb(
+        slug="drain",
+        label=gettext_lazy("Drain, letting them finish"),
+        do=_put(Event.DRAIN),
+        text=gettext_lazy("It gets no new streams. Those on it stay until they end."),
+        offered=lambda vps: vps.state is VpsStatus.ACTIVE or (vps.state is VpsStatus.DRAINING and vps.drain_moves),
+    ),
+    Verb(
+        slug="deactivate",
+        label=gettext_lazy("Switch off"),
+        do=_put(Event.SWITCH_OFF),
+        text=gettext_lazy("It gets no new streams, and nothing is expected of it. Those on it stay until they end."),
+        offered=_is_not(VpsStatus.INACTIVE, VpsStatus.PROVISIONING),
+    ),
+    Verb(
+        slug="remove",
+        label=gettext_lazy("Remove"),
+        do=_remove,
+        text=gettext_lazy("It goes out of the fleet, with what is known of it. The server itself is left as it is."),
+        is_severe=True,
+        gone=True,
+        offered=_is_not(VpsStatus.PROVISIONING),
+    ),
+)
+BY_SLUG: Final = {verb.slug: verb for verb in VERBS}
+
+
+def offered(vps: Vps) -> list[Verb]:
+    return [verb for verb in VERBS if verb.offered(vps)]
