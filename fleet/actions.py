@@ -23,10 +23,12 @@ from fleet.errors import Refused, WrongState
 from fleet.lifecycle import Event
 from fleet.lifecycle import fire as fire_vps
 from fleet.models import ProvisionRun, RunStatus, Vps, VpsStatus
-from fleet.provision import keys, lifecycle, probing
+from fleet.provision import keys, lifecycle, probing, restarting
+from fleet.provision.errors import SshError
 from fleet.provision.lifecycle import MOST_TAKINGS, STALE
 from kit.actors import send_after_commit
 from kit.conflicts import again_on_conflict
+from kit.crypto import CannotOpenError
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +97,17 @@ def check(vps: Vps, actor: User | None, now: datetime) -> Checkup:
     (found,) = checkups.check([vps], now)
     audit.record(actor, "check health", vps, found=found.reason)
     return found
+
+
+def restart_agent(vps: Vps, actor: User | None) -> None:
+    """Streams stay on air. Within half a minute; raises Refused."""
+    if vps.state is VpsStatus.PROVISIONING:
+        raise WrongState(_("It is being provisioned: that restarts its agent when it has to."))
+    try:
+        restarting.restart_agent(vps)
+    except (SshError, CannotOpenError) as error:
+        raise Refused(str(error)) from error
+    audit.record(actor, "restart agent", vps)
 
 
 @again_on_conflict

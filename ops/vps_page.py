@@ -28,6 +28,7 @@ from streams.models import Run, Stream
 
 RUNS_SHOWN: Final = 10
 AUDIT_SHOWN: Final = 8
+PROVISIONS_SHOWN: Final = 3
 STREAMS_SHOWN: Final = 100
 HOURS: Final = {"1": 1, "24": 24}
 POINTS: Final = 360
@@ -49,7 +50,8 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def find(pk: int) -> Vps:
-    vps: Vps = get_object_or_404(Vps.objects.with_current_streams(), pk=pk)
+    vpses = Vps.objects.with_current_streams().select_related("redis_user")
+    vps: Vps = get_object_or_404(vpses, pk=pk)
     return vps
 
 
@@ -65,6 +67,7 @@ def context(vps: Vps, now: datetime) -> dict[str, Any]:
         "runs": _ended(vps),
         "questions": QUESTIONS.items(),
         "audit": list(AuditEntry.objects.filter(target_type="fleet.vps", target_id=str(vps.pk))[:AUDIT_SHOWN]),
+        "provisions": list(vps.provisions.select_related("actor")[:PROVISIONS_SHOWN]),
         "hour": summary(_curve(vps, 1, now)),
         "at": now,
     }

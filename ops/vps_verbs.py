@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
-from fleet import actions
+from fleet import actions, redis_users
 from fleet.lifecycle import Event
 from fleet.models import Vps, VpsStatus
 
@@ -46,6 +46,19 @@ def _put(event: Event) -> Do:
     return do
 
 
+def _restart(vps: Vps, operator: User, _request: HttpRequest) -> str:
+    actions.restart_agent(vps, operator)
+    return _("The agent of «%(vps)s» is begun anew.") % {"vps": vps.name}
+
+
+def _redis(verb: Callable[[Vps, User], None], words: Any) -> Do:
+    def do(vps: Vps, operator: User, _request: HttpRequest) -> str:
+        verb(vps, operator)
+        return f"«{vps.name}»: {words}"
+
+    return do
+
+
 def _remove(vps: Vps, operator: User, request: HttpRequest) -> str:
     actions.remove(vps, operator, request)
     return _("«%(vps)s» is removed.") % {"vps": vps.name}
@@ -53,6 +66,20 @@ def _remove(vps: Vps, operator: User, request: HttpRequest) -> str:
 
 def _is_not(*states: VpsStatus) -> Callable[[Vps], bool]:
     return lambda vps: vps.state not in states
+
+
+def _has_login(vps: Vps) -> bool:
+    return vps.state is not VpsStatus.PROVISIONING and bool(vps.sealed_private_key or vps.sealed_password)
+
+
+def _has_access(vps: Vps) -> bool:
+    user = getattr(vps, "redis_user", None)
+    return user is not None and user.cut_off_at is None
+
+
+def _is_cut_off(vps: Vps) -> bool:
+    user = getattr(vps, "redis_user", None)
+    return user is not None and user.cut_off_at is not None
 
 
 VERBS: Final = (
@@ -84,6 +111,38 @@ VERBS: Final = (
         do=_put(Event.SWITCH_OFF),
         text=gettext_lazy("It gets no new streams, and nothing is expected of it. Those on it stay until they end."),
         offered=_is_not(VpsStatus.INACTIVE, VpsStatus.PROVISIONING),
+    ),
+    Verb(
+        slug="restart-agent",
+        label=gettext_lazy("Restart agent"),
+        do=_restart,
+        text=gettext_lazy("Its agent ends and begins anew, over SSH. Streams stay on air."),
+        offered=_has_login,
+    ),
+    Verb(
+        slug="rotate-redis",
+        label=gettext_lazy("New Redis password"),
+        do=_redis(redis_users.rotate, gettext_lazy("the new password is made. Provision hands it over.")),
+        text=gettext_lazy("Both are good until its agent uses the new one. Provision hands it over."),
+        offered=_has_access,
+    ),
+    Verb(
+        slug="cut-off",
+        label=gettext_lazy("Cut off from Redis"),
+        do=_redis(redis_users.cut_off, gettext_lazy("its agent is out of Redis.")),
+        text=gettext_lazy(
+            "Its agent is out of Redis at once and cannot come back: we hear nothing from it, and its streams begin "
+            "elsewhere. What it still sends only ends with the server."
+        ),
+        is_severe=True,
+        offered=_has_access,
+    ),
+    Verb(
+        slug="admit",
+        label=gettext_lazy("Let into Redis again"),
+        do=_redis(redis_users.admit, gettext_lazy("it may come back. Provision hands the new password over.")),
+        text=gettext_lazy("With a new password. Provision hands it over."),
+        offered=_is_cut_off,
     ),
     Verb(
         slug="remove",

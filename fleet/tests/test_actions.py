@@ -8,6 +8,7 @@ from fleet import actions, heartbeats, lifecycle
 from fleet.errors import Refused, WrongState
 from fleet.lifecycle import Event
 from fleet.models import Vps, VpsStatus
+from fleet.tests.ssh_server import PASSWORD, serving
 from streams.models import Run
 from streams.tests import build
 
@@ -75,3 +76,37 @@ def test_one_that_is_being_provisioned_is_not_removed(operator, db):
         actions.remove(vps, operator)
     assert Vps.objects.exists()
     assert not AuditEntry.objects.exists()
+
+
+@pytest.fixture
+def systemctl(tmp_path):
+    """Of a server's: writes down what it is told, and fails while a file «broken» is there."""
+    program = tmp_path / "systemctl"
+    program.write_text(
+        '#!/bin/sh\ncd "${0%/*}"; echo "$@" >>told; [ ! -e broken ] || { echo "no start" >&2; exit 1; }\n'
+    )
+    program.chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_agent_is_begun_anew_over_ssh(operator, systemctl):
+    with serving(path=str(systemctl)) as server:
+        vps = build.vps(ssh_port=server.port, host_key=server.target().host_key)
+        vps.set_password(PASSWORD)
+        vps.save()
+        actions.restart_agent(vps, operator)
+        assert (systemctl / "told").read_text() == "restart ezstream-agent.service\n"
+        assert AuditEntry.objects.get().verb == "restart agent"
+        (systemctl / "broken").touch()
+        with pytest.raises(Refused, match="does not get ready: no start"):
+            actions.restart_agent(vps, operator)
+        server.close_door()
+        with pytest.raises(Refused, match="nothing listens on port"):
+            actions.restart_agent(vps, operator)
+    assert AuditEntry.objects.count() == 1
+
+
+def test_one_that_is_being_provisioned_is_let_alone(operator, db):
+    with pytest.raises(WrongState):
+        actions.restart_agent(build.vps(status=VpsStatus.PROVISIONING), operator)

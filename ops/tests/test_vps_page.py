@@ -13,7 +13,7 @@ from agent.protocol import Answered, ProcessFacts
 from fleet import asking, history
 from fleet.errors import TooOld
 from fleet.history import Reading
-from fleet.models import Vps, VpsStatus
+from fleet.models import ProvisionRun, RedisUser, RunStatus, Vps, VpsStatus
 from ops import vps_page, vps_views
 from streams.models import EndReason, Run, Status
 from streams.tests import build
@@ -148,6 +148,7 @@ def test_any_line_is_told(line):
     ("before", "verb", "after"),
     [
         (VpsStatus.ACTIVE, "drain", VpsStatus.DRAINING),
+        (VpsStatus.ACTIVE, "evacuate", VpsStatus.DRAINING),
         (VpsStatus.DRAINING, "activate", VpsStatus.ACTIVE),
         (VpsStatus.ACTIVE, "deactivate", VpsStatus.INACTIVE),
     ],
@@ -191,6 +192,36 @@ def test_buttons_that_would_change_nothing_are_not_offered(client, vps):
     page = text(client.get(address("vps", vps)))
     assert address("vps_verb", vps, "drain") in page
     assert address("vps_verb", vps, "activate") not in page
+
+
+def test_its_way_into_redis_is_closed_and_opened_again(client, vps, no_redis):
+    RedisUser.objects.create(vps=vps, sealed_password="")
+    done = []
+    for verb in ("rotate-redis", "cut-off", "admit"):
+        assert address("vps_verb", vps, verb) in text(client.get(address("vps", vps)))
+        text(client.post(address("vps_verb", vps, verb), follow=True))
+        done += [(RedisUser.objects.get().cut_off_at is not None, bool(RedisUser.objects.get().sealed_next_password))]
+    assert done == [(False, True), (True, True), (False, False)]
+    assert address("vps_verb", vps, "admit") not in text(client.get(address("vps", vps)))
+
+
+def test_one_without_a_login_is_not_reached_by_ssh(client, vps):
+    assert address("vps_verb", vps, "restart-agent") not in text(client.get(address("vps", vps)))
+    vps.set_password("pw")
+    vps.save()
+    assert address("vps_verb", vps, "restart-agent") in text(client.get(address("vps", vps)))
+
+
+def test_its_provisionings_are_shown(client, vps, operator):
+    assert "It was never provisioned from here." in text(client.get(address("vps", vps)))
+    run = ProvisionRun.objects.create(
+        vps=vps, place="fra-1:22", actor=operator, status=RunStatus.FAILED, reason="No room.", ended_at=timezone.now()
+    )
+    page = text(client.get(address("vps", vps)))
+    for words in (reverse("admin:fleet_provisionrun_change", args=[run.pk]), "No room.", operator.email):
+        assert words in page
+    for name in ("fleet_vps_provision", "fleet_vps_connection"):
+        assert address(name, vps) in page
 
 
 def test_who_may_only_look_has_no_buttons(client_of, operator, vps):
