@@ -1,4 +1,5 @@
-# A backup is a directory of its own: database.dump, media/, env, VERSION, SHA256SUMS. It holds the keys: keep it as safe.
+# A backup is a directory of its own: database.dump, media/, env, VERSION, SHA256SUMS, and the
+# authority agents trust at Redis. It holds the keys: keep it as safe.
 KEEP_BACKUPS=7
 
 backup() {
@@ -33,7 +34,8 @@ begin_backup() {
 end_backup() {
   cp "$SETTINGS" "$part/env"
   basename "$(readlink -f "$CURRENT")" >"$part/VERSION"
-  (cd "$part" && sha256sum database.dump env VERSION >SHA256SUMS)
+  [ ! -e "$REDIS_TLS/ca.key" ] || cp "$REDIS_TLS/ca.key" "$REDIS_TLS/ca.crt" "$part/"
+  (cd "$part" && find . -maxdepth 1 -type f ! -name SHA256SUMS -exec sha256sum {} + >SHA256SUMS)
   sync "$part/SHA256SUMS"
   mv "$part" "$whole"
   umask 022
@@ -56,6 +58,11 @@ restore() {
   load_database "$from/database.dump" || fail "the database could not be loaded; what was there: $whole. Services are stopped"
   [ ! -d "$from/media" ] || rsync -a --chown="$OWNER:$OWNER" --chmod=Du=rwx,Dg=rx,Do=,Fu=rw,Fg=r,Fo= "$from/media/" "$DATA/media/"
   for name in SECRET_KEY FIELD_KEYS; do ( . "$from/env"; eval "printf '%s' \"\$$name\"" ) | set_setting "$name"; done
+  # Agents that trust the old authority go on trusting.
+  if [ -e "$from/ca.key" ] && is_redis_ours; then
+    command install -m 0600 "$from/ca.key" "$REDIS_TLS/" && command install -m 0644 "$from/ca.crt" "$REDIS_TLS/"
+    renew_certificates "$CURRENT"
+  fi
   manage "$CURRENT" migrate --no-input
   start
   wait_well || fail "it is restored but not well: $0 status"

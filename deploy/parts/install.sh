@@ -21,6 +21,7 @@ install() {
   # Another source over an installation is an upgrade.
   release=$(readlink -e "$CURRENT") || release=$(make_release)
   prepare_release "$release"
+  open_redis_to_agents "$release"
   manage "$release" migrate --no-input -v 0
   use_release "$release"
   install_nginx "$host" "$certificate" "$key"
@@ -80,31 +81,27 @@ make_settings() {
   printf '"EZStream <noreply@%s>"' "$1" | set_setting DEFAULT_FROM_EMAIL
   printf '%s' "${EMAIL_URL:-consolemail://}" | set_setting EMAIL_URL
   { [ "${DATABASE_URL:-}" ] && printf '%s' "$DATABASE_URL" || make_database; } | set_setting DATABASE_URL
-  { [ "${REDIS_URL:-}" ] && printf '%s' "$REDIS_URL" || make_redis; } | set_setting REDIS_URL
+  if [ "${REDIS_URL:-}" ]; then
+    printf '%s' "$REDIS_URL" | set_setting REDIS_URL
+  else
+    make_redis | set_setting REDIS_URL
+    echo "rediss://$1:$REDIS_PORT/0" | set_setting AGENT_REDIS_PUBLIC_URL
+    echo "$REDIS_TLS/ca.crt" | set_setting REDIS_CA_FILE
+  fi
   SETTINGS=$final
   mv "$SETTINGS.new" "$SETTINGS"
-}
-
-# This host's Redis: a password, what it holds kept on disk, and nothing thrown away. Prints REDIS_URL.
-make_redis() {
-  password=$(random_word)
-  command install -o redis -g redis -m 0640 /dev/null /etc/redis/ezstream.conf
-  printf 'requirepass %s\nappendonly yes\nmaxmemory-policy noeviction\n' "$password" >/etc/redis/ezstream.conf
-  grep -qx 'include /etc/redis/ezstream.conf' /etc/redis/redis.conf ||
-    echo 'include /etc/redis/ezstream.conf' >>/etc/redis/redis.conf
-  systemctl restart redis-server
-  printf 'redis://:%s@127.0.0.1:6379/0' "$password"
 }
 
 # Fails when there was nothing to do: what runs may run on.
 install_units() {
   units=/etc/systemd/system
   [ "$(readlink "$units/ezstream.of" || true)" != "$(readlink -f "$CURRENT")" ] || return 1
-  command install -m 0644 "$CURRENT/deploy/ezstream@.service" "$CURRENT/deploy/ezstream.target" "$units/"
+  command install -m 0644 "$CURRENT"/deploy/ezstream@.service "$CURRENT"/deploy/ezstream.target "$CURRENT"/deploy/ezstream-certificates.* "$units/"
   ln -sfn "$CURRENT/deploy/ezstream" /usr/local/sbin/ezstream
   systemctl daemon-reload
   for each in $(processes "$CURRENT"); do systemctl -q enable "ezstream@$each"; done
   systemctl -q enable ezstream.target
+  systemctl -q enable --now ezstream-certificates.timer
   ln -sfn "$(readlink -f "$CURRENT")" "$units/ezstream.of"
 }
 

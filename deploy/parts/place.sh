@@ -3,6 +3,12 @@ BASE=/srv/ezstream
 CURRENT=$BASE/current
 PREVIOUS=$BASE/previous
 ETC=/etc/ezstream-control
+# Beside $ETC: Redis must get there too.
+REDIS_TLS=/etc/ezstream-redis
+REDIS_MAIN=/etc/redis/redis.conf
+REDIS_CONF=/etc/redis/ezstream.conf
+REDIS_SOCKET=/run/redis/redis-server.sock
+REDIS_PORT=6380
 SETTINGS=$ETC/env
 DATA=/var/lib/ezstream
 BACKUPS=/var/backups/ezstream

@@ -1,6 +1,6 @@
 # Releases lie beside each other; `current` points to the one in use. Environments are shared by what is in them.
 
-processes() { sed -n 's/^\([a-z]*\):.*/\1/p' "$1/Procfile"; }
+processes() { sed -n 's/^\([a-z_]*\):.*/\1/p' "$1/Procfile"; }
 
 # Copies the source beside the releases, with the environment it needs. Prints where.
 make_release() {

@@ -99,7 +99,7 @@ def test_pages_come_through_nginx_with_tls_and_nothing_else_is_open(control: Ins
 def test_readiness_names_every_process(control: Installed) -> None:
     ready = json.loads(control.ezstream("health"))
     assert ready["status"] == "ok"
-    assert {"database", "queue", "worker", "media", "listener", "scheduler"} <= {
+    assert {"database", "queue", "worker", "media", "fleet", "listener", "scheduler", "certificate"} <= {
         name for name, well in ready["checks"].items() if well
     }
     assert "active running" in control.ezstream("status")
@@ -136,6 +136,22 @@ def test_secrets_can_be_read_by_their_owner_alone(control: Installed) -> None:
         value = next(line for line in settings.splitlines() if line.startswith(f"{name}=")).partition("=")[2]
         assert len(value) > 20
         assert value not in arguments
+
+
+def test_agents_reach_redis_by_tls_with_a_certificate_of_our_own(control: Installed) -> None:
+    ca = control.host.run(["cat", "/etc/ezstream-redis/ca.crt"])
+    assert control.host.run(["stat", "-c", "%U %a", "/etc/ezstream-redis/ca.key"]) == "root 600\n"
+    context = ssl.create_default_context(cadata=ca)
+    with (
+        socket.create_connection((control.host.address, 6380), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=control.host.address) as secure,
+    ):
+        secure.sendall(b"PING\r\n")
+        assert secure.recv(100).startswith(b"-NOAUTH")
+    assert control.ezstream("manage", "redis_users", script="ezstream")
+    control.host.run(["systemctl", "start", "ezstream-certificates.service"])
+    assert "all is well" in control.ezstream("certificates", script="ezstream")
+    assert control.host.run(["systemctl", "is-active", "ezstream-certificates.timer"]) == "active\n"
 
 
 def test_a_second_install_changes_nothing(control: Installed) -> None:

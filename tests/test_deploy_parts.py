@@ -1,0 +1,77 @@
+"""What `ezstream install` writes on a host, seen without one (tests/e2e/test_deploy.py has hosts)."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import redis
+from django.utils import timezone
+
+from fleet.redis_certificates import Folder, renew
+from lab.ports import free_port
+from lab.processes import wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+FAKE = {
+    "install": 'for last in "$@"; do :; done; touch "$last"',
+    "systemctl": ":",
+}
+"""What needs root or systemd."""
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Runs lines after the parts were read, with every place under `tmp_path`."""
+    (tmp_path / "bin").mkdir()
+    for name, body in FAKE.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    (tmp_path / "redis.conf").touch()
+
+    def run(lines: str, **places: object) -> str:
+        parts = "\n".join(f". {ROOT}/deploy/parts/{part}.sh" for part in ("place", "redis", "install", "release"))
+        sets = "\n".join(f"{name}='{value}'" for name, value in places.items())
+        return subprocess.run(
+            ["sh", "-eu", "-c", f"PATH={tmp_path}/bin:$PATH\n{parts}\n{sets}\n{lines}"],
+            check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+
+    return run
+
+
+def test_every_process_of_the_procfile_becomes_a_unit(shell, tmp_path):
+    (tmp_path / "Procfile").write_text("web: x\nredis_tunnels: y\n# no: z\n")
+    assert shell(f"processes {tmp_path}").split() == ["web", "redis_tunnels"]
+    named = [line.partition(":")[0] for line in (ROOT / "Procfile").read_text().splitlines()]
+    assert shell(f"processes {ROOT}").split() == named
+
+
+def test_redis_is_reached_by_its_socket_here_and_by_tls_from_outside(shell, tmp_path):
+    folder = Folder(tmp_path / "tls")
+    renew(folder, [], timezone.now())
+    settings, port = tmp_path / "env", free_port()
+    settings.write_text(f"REDIS_CA_FILE={folder.ca}\n")
+    places = {
+        "REDIS_CONF": tmp_path / "ezstream.conf", "REDIS_SOCKET": tmp_path / "s", "REDIS_PORT": port,
+        "REDIS_TLS": folder.path, "SETTINGS": settings,
+    }  # fmt: skip
+    lines = f"renew_certificates() {{ :; }}\nREDIS_MAIN={tmp_path}/redis.conf\nmake_redis\n"
+    url = shell(f"{lines}open_redis_to_agents x >&2; open_redis_to_agents x >&2", **places)
+    assert (tmp_path / "ezstream.conf").read_text().count("tls-port") == 1
+    command = ["redis-server", str(tmp_path / "redis.conf"), "--dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            wait_until((tmp_path / "s").is_socket, "its socket", 10)
+            with redis.Redis.from_url(url) as ours:
+                assert ours.ping()
+                assert ours.config_get("port") == {"port": "0"}
+                password = ours.config_get("requirepass")["requirepass"]
+            outside = f"rediss://:{password}@127.0.0.1:{port}/0"
+            with redis.Redis.from_url(outside, ssl_ca_certs=str(folder.ca)) as theirs:
+                assert theirs.ping()
+            with redis.Redis.from_url(f"unix://{tmp_path}/s") as nobody, pytest.raises(redis.AuthenticationError):
+                nobody.ping()
+        finally:
+            server.terminate()
