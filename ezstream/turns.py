@@ -17,8 +17,8 @@ App = Callable[[Any, Receive, Send], Awaitable[None]]
 
 
 def in_turns(app: App, most: int) -> App:
-    """`app`, an ASGI application for HTTP, at most `most` requests at once. One whose answer has begun does not count: the
-    work is done, and who takes the bytes may be slow."""
+    """`app`, an ASGI application for HTTP: at most `most` requests at once. One whose answer has begun does not count:
+    its work is done, and who takes the bytes may be slow."""
     room = asyncio.Semaphore(most)
 
     async def take_turn(scope: Any, receive: Receive, send: Send) -> None:
