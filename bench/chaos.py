@@ -255,7 +255,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="leave the logs, and say where")
     args = parser.parse_args()
     rounds = args.rounds or (1 if args.short else 3)
-    budget = args.budget or (215.0 if args.short else float("inf"))
+    budget = args.budget or (190.0 if args.short else float("inf"))
     found = run(Options(args.short, tuple(args.only), rounds, args.seed, budget, args.room, args.keep))
     print("\n" + json.dumps(found, ensure_ascii=False))
     sys.exit(bool(found["failed"]))

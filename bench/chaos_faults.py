@@ -314,7 +314,8 @@ FAULTS: Final = (
     Fault(name="listener suspended", group="suspended", strike=suspended("listener"), hold_s=30, short_hold_s=5),
     Fault(name="worker suspended", group="suspended", strike=suspended("worker"), hold_s=30, short_hold_s=5),
     Fault(name="control plane gone", group="control", strike=control_gone, hold_s=600, short_hold_s=8, once=True),
-    Fault(name="disk full", group="disk", strike=disk_full, hold_s=15, short_hold_s=4, needs_root=True),
+    Fault(name="disk full", group="disk", strike=disk_full, hold_s=15, short_hold_s=4, needs_root=True,
+          converge_s=75.0),  # a start that lands there is tried again by its agent, then elsewhere
     Fault(name="clock +1 h", group="clock", strike=clock_stepped(HOUR_S), hold_s=15, short_hold_s=4),
     Fault(name="clock −1 h", group="clock", strike=clock_stepped(-HOUR_S), hold_s=15, short_hold_s=4),
 )  # fmt: skip

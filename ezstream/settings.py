@@ -127,6 +127,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
+WEB_REQUESTS_AT_ONCE = env.int("WEB_REQUESTS_AT_ONCE", default=64)
+"""In each web process; each has a database connection of its own. PostgreSQL takes 100 unless told otherwise, and
+workers, listener and scheduler need some twenty of them."""
 REDIS_URL = env.str("REDIS_URL")
 AGENT_REDIS_URL = env.str("AGENT_REDIS_URL", default=REDIS_URL)
 AGENT_REDIS_PUBLIC_URL = env.str("AGENT_REDIS_PUBLIC_URL", default=AGENT_REDIS_URL)

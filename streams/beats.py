@@ -41,6 +41,7 @@ class Found:
     fingerprint: str
     commanded_at: datetime | None
     slot_released_at: datetime | None
+    reported_at: datetime | None
     current_id: uuid.UUID | None
     status: str
     owner_id: int
@@ -48,8 +49,9 @@ class Found:
     @classmethod
     def of(cls, run: Run) -> Found:
         """`run` with its stream."""
-        own = (run.pk, run.stream_id, run.vps_id, run.epoch, run.fingerprint, run.commanded_at, run.slot_released_at)
-        return cls(*own, run.stream.run_id, run.stream.status, run.stream.owner_id)
+        own = (run.pk, run.stream_id, run.vps_id, run.epoch, run.fingerprint)
+        times = (run.commanded_at, run.slot_released_at, run.reported_at)
+        return cls(*own, *times, run.stream.run_id, run.stream.status, run.stream.owner_id)
 
     @property
     def is_current(self) -> bool:
@@ -73,7 +75,7 @@ class Found:
 
 
 _COLUMNS: Final = (
-    "pk", "stream_id", "vps_id", "epoch", "fingerprint", "commanded_at", "slot_released_at",
+    "pk", "stream_id", "vps_id", "epoch", "fingerprint", "commanded_at", "slot_released_at", "reported_at",
     "stream__run_id", "stream__status", "stream__owner_id",
 )  # fmt: skip
 
@@ -119,19 +121,21 @@ class Beats:
         """Words of runs that were found, each with its run; browsers are told of what is new to them."""
         shown = {word.run_id: visible.stands(word.body) for word, _run in heard}
         due = [word for word, run in heard if self._is_due(run, shown[word.run_id], now)]
-        if not due:
-            return
-        news = reports.write(due, now)
-        for word in due:
-            self._written[word.run_id] = (now, shown[word.run_id])
+        written = reports.write(due, now) if due else {}
+        for run_id in written:
+            self._written[run_id] = (now, shown[run_id])
         for _word, run in heard:
-            if run.is_current and run.pk in news:
-                progress.poke(run.stream_id, run.owner_id, urgent=news[run.pk])
+            hurry = written.get(run.pk)
+            if run.is_current and hurry is not None:
+                progress.poke(run.stream_id, run.owner_id, urgent=hurry)
 
     def _is_due(self, run: Found, shown: str, now: datetime) -> bool:
+        """What somebody else wrote since, another listener or a page, is looked at again."""
         at, before = self._written.get(run.pk, (None, None))
-        every = reports.WRITE_EVERY if run.is_on_air else AT_MOST_EVERY
-        return at is None or before != shown or now - at >= every
+        if run.reported_at is None or before != shown:
+            return True
+        is_as_left = run.is_on_air and run.reported_at == at
+        return now - run.reported_at >= (reports.WRITE_EVERY if is_as_left else AT_MOST_EVERY)
 
     def _live(self, report: RunReport, run: Found, now: datetime) -> None:
         """Makes up for the agent's word when that was lost."""

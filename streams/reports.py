@@ -47,12 +47,13 @@ class Word:
 
 @again_on_conflict
 @transaction.atomic
-def write(words: Iterable[Word], now: datetime) -> dict[uuid.UUID, bool]:
-    """The last word of each run counts. By run of whose news pages are to be told: whether they should hurry."""
+def write(words: Iterable[Word], now: datetime) -> dict[uuid.UUID, bool | None]:
+    """The last word of each run counts. By run that was written: whether pages should hurry; None where they show it
+    already."""
     by_run = {word.run_id: word for word in words}
     columns: dict[uuid.UUID, dict[str, Any]] = {}
     events: list[RunEvent] = []
-    news: dict[uuid.UUID, bool] = {}
+    hurry: dict[uuid.UUID, bool | None] = {}
     for row in _locked(by_run):
         word = by_run[row.run_id]
         if row.epoch != word.report.epoch or _is_late(row, word):
@@ -61,12 +62,10 @@ def write(words: Iterable[Word], now: datetime) -> dict[uuid.UUID, bool]:
         report = word.body | {"memory": memory}
         columns[row.run_id] = _columns(report, now)
         events += (_event(row, one, now) for one in told)
-        hurry = visible.hurry(row.report, report, since_s(row.reported_at, now))
-        if hurry is not None:
-            news[row.run_id] = hurry
+        hurry[row.run_id] = visible.hurry(row.report, report, since_s(row.reported_at, now))
     RunEvent.objects.bulk_create(events)
     bulk.update_rows(Run, columns)
-    return news
+    return hurry
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,11 @@ class Ear:
             if message["type"] == "pmessage":
                 self.heard.append(protocol.decode_up(message["channel"].decode(), message["data"]))
 
+    def so_far(self) -> int:
+        """How many; what was said before this call is among them, also by somebody who is dead by now."""
+        self.listen()
+        return len(self.heard)
+
     def wait_for(self, test, limit_s: float = 15.0, since: int = 0):
         """The first message after number `since` that the test holds for."""
         end = time.monotonic() + limit_s * ROOM

@@ -162,7 +162,7 @@ def test_a_stream_goes_on_air_survives_its_agent_and_stops(
         grows(one, f"{KEY}-1")
         assert agent.playouts() == [playout]
 
-        heard = len(ear.heard)
+        heard = ear.so_far()
         agent.start()
         beat = ear.wait_for(lambda m: isinstance(m, Heartbeat) and m.runs, since=heard)
         assert [(run.run_id, run.phase) for run in beat.runs] == [("run-1", "on_air")]
@@ -194,7 +194,7 @@ def whole(agent: AgentProcess) -> int:
 
 def steer(ear: Ear, order: str, item_id: int | None = None, run: str = "run-1") -> Steered:
     """What came of it, within the second that is promised."""
-    heard = len(ear.heard)
+    heard = ear.so_far()
     order_id = f"order-{heard}"
     command = SteerStream(
         stream_id=42, run_id=run, order_id=order_id, order=order, item_id=item_id, timestamp=time.time()
@@ -211,7 +211,7 @@ def start(ear: Ear, config: StreamConfig) -> None:
 
 
 def stop(ear: Ear, run: str | None = None) -> StreamStatus:
-    heard = len(ear.heard)
+    heard = ear.so_far()
     ear.command(VPS, StopStream(stream_id=42, run_id=run, timestamp=time.time()))
     return ear.wait_for(ended("STOPPED"), since=heard)
 
@@ -280,7 +280,7 @@ def test_a_warm_start_is_quick_and_a_second_stream_needs_no_fetching(
         )
         stop(ear, "run-1")
         asked = len(files.asked)
-        heard = len(ear.heard)
+        heard = ear.so_far()
         began = time.monotonic()
         start(ear, config(files, server, run="run-2"))
         ear.wait_for(streaming, since=heard)
@@ -337,7 +337,7 @@ def test_a_playout_that_is_killed_is_back_within_seconds_and_backed_off_from_whe
         ear.wait_for(live_at(1))
         ear.wait_for(beat_with(item_id=2))
         (playout,) = agent.playouts()
-        heard, before = len(ear.heard), set(server.recordings_of(f"{KEY}-1"))
+        heard, before = ear.so_far(), set(server.recordings_of(f"{KEY}-1"))
         os.kill(playout, signal.SIGKILL)
         began = time.monotonic()
 
@@ -363,7 +363,7 @@ def test_what_is_on_air_is_steered(agent: AgentProcess, ear: Ear, files: FileSer
         ear.wait_for(live_at(1))
         assert steer(ear, "next", run="run-0").message == "another run of this stream is held here"
         assert steer(ear, "jump", 2).message == "there is no such item in the list"
-        heard = len(ear.heard)
+        heard = ear.so_far()
         wanted = config(files, server, video_files=(*only, video(files, 2, "/b.mp4")))
         ear.command(VPS, UpdateStream(config=wanted, timestamp=time.time()))
         wait_until(
@@ -469,7 +469,7 @@ def test_a_graceful_end(redis_server: RedisServer, files: FileServer, tmp_path: 
                 assert not agent.playouts()
                 return
             grows(server, f"{KEY}-1")
-            heard = len(ear.heard)
+            heard = ear.so_far()
             agent.start()
             ear.wait_for(beat_with(phase="on_air"), since=heard)
             stop(ear)
@@ -483,6 +483,7 @@ def test_an_agent_killed_while_fetching_goes_on_where_it_was(agent: AgentProcess
     with NginxRtmp() as server:
         start(ear, config(files, server))
         ear.wait_for(lambda m: isinstance(m, StreamProgress) and m.stage == "downloading" and m.progress > 10)
+        wait_until(agent.playouts, what="a playout")
         (playout,) = agent.playouts()
         agent.end(signal.SIGKILL)
         files.bytes_per_second = None
@@ -561,7 +562,7 @@ def test_nginx_pushes_what_the_playout_gives_it(
             grows(one, f"{KEY}-1")
             grows(two, f"{KEY}-2")
             agent.end(signal.SIGKILL)
-            heard = len(ear.heard)
+            heard = ear.so_far()
             agent.start()
             ear.wait_for(beat_with(phase="on_air"), since=heard)
             again = config(files, push_urls=(native, replace(relayed, key=f"{KEY}-new")))
@@ -603,7 +604,7 @@ def test_a_file_half_prepared_by_a_killed_agent_does_not_hold_up_the_list(
         ear.wait_for(beat_with(item_id=1, phase="on_air"))
         agent.end(signal.SIGKILL)
         files.bytes_per_second /= 4
-        heard = len(ear.heard)
+        heard = ear.so_far()
         agent.start()
         ear.wait_for(beat_with(item_id=1), since=heard)
         ear.wait_for(beat_with(item_id=2), since=heard)

@@ -96,6 +96,25 @@ def test_what_others_did_meanwhile_counts_although_the_server_says_the_same(stre
     assert (type(command), command.run_id) == (StopStream, str(run.pk))
 
 
+def test_what_somebody_else_wrote_is_put_right_by_the_next_heartbeat_although_it_says_the_same(stream, vps, inbox, now):
+    run = build.running(stream, vps)
+    inbox.apply([build.heartbeat(vps, build.report(run, item_id=3))], now)
+    run.refresh_from_db()
+    Run.objects.filter(pk=run.pk).update(report=run.report | {"item_id": 4}, reported_at=now + timedelta(seconds=2))
+    inbox.apply([build.heartbeat(vps, build.report(run, item_id=3))], now + timedelta(seconds=5))
+    run.refresh_from_db()
+    assert run.report["item_id"] == 3
+
+
+def test_a_word_that_came_late_is_not_taken_for_what_was_written(stream, vps, inbox, now):
+    run = build.running(stream, vps)
+    for after_s, said_at, item_id in [(0, 1000.0, 3), (1, 998.0, 4), (5, 1005.0, 4)]:
+        beat = build.heartbeat(vps, build.report(run, item_id=item_id), timestamp=said_at)
+        inbox.apply([beat], now + timedelta(seconds=after_s))
+    run.refresh_from_db()
+    assert run.report["item_id"] == 4
+
+
 def test_a_run_that_was_moved_is_not_written_by_the_server_it_left(stream, vps, ear, inbox, now):
     run = build.running(stream, vps)
     inbox.apply([build.heartbeat(vps, build.report(run))], now)

@@ -1,6 +1,7 @@
 """A leg's queue: what is dropped, and how a destination joins again. No network."""
 
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ from agent.playout.packets import Batch, Packet, Packetiser
 from agent.playout.plan import Destination, Via
 from agent.playout.signs import Signs
 from agent.playout.target import Secret
+
+FIRST: Any = SimpleNamespace(epoch=1)
+"""The plan of a run that was never moved."""
 
 
 class Collecting:
@@ -49,7 +53,7 @@ class Collecting:
 
 
 def _leg() -> tuple[NativeLeg, Collecting]:
-    around = Surroundings(lambda: None, lambda: None, lambda: None, random.Random(1))  # type: ignore[arg-type,return-value]
+    around = Surroundings(lambda: None, lambda: None, lambda: FIRST, random.Random(1))  # type: ignore[arg-type,return-value]
     leg, link = NativeLeg(Destination(1, "", "", Secret("k"), True), around), Collecting()
     leg._link = link  # type: ignore[assignment]
     return leg, link
@@ -200,7 +204,7 @@ def test_lag_is_the_queue_measured_by_the_stream() -> None:
 
 
 def test_nginx_on_this_server_is_never_simply_live() -> None:
-    around = Surroundings(lambda: None, lambda: None, lambda: None, random.Random(1))  # type: ignore[arg-type,return-value]
+    around = Surroundings(lambda: None, lambda: None, lambda: FIRST, random.Random(1))  # type: ignore[arg-type,return-value]
     destination = Destination(1, "", "", Secret("k"), True, "nginx")
     leg = make_leg(destination, around)
     assert type(leg) is NginxLeg
@@ -210,7 +214,7 @@ def test_nginx_on_this_server_is_never_simply_live() -> None:
 
 @pytest.mark.parametrize(("via", "kind"), [("native", NativeLeg), ("ffmpeg", FfmpegLeg), ("nginx", NginxLeg)])
 def test_the_way_to_push_makes_the_leg(via: Via, kind: type) -> None:
-    around = Surroundings(lambda: None, lambda: None, lambda: None, random.Random(1))  # type: ignore[arg-type,return-value]
+    around = Surroundings(lambda: None, lambda: None, lambda: FIRST, random.Random(1))  # type: ignore[arg-type,return-value]
     assert type(make_leg(Destination(1, "", "", Secret("k"), True, via), around)) is kind
 
 
@@ -224,7 +228,7 @@ class Feeding(Collecting):
 
 
 def _fed() -> tuple[FfmpegLeg, Feeding]:
-    around = Surroundings(lambda: None, lambda: None, lambda: None, random.Random(1))  # type: ignore[arg-type,return-value]
+    around = Surroundings(lambda: None, lambda: None, lambda: FIRST, random.Random(1))  # type: ignore[arg-type,return-value]
     leg, link = FfmpegLeg(Destination(1, "", "", Secret("k"), True, "ffmpeg"), around), Feeding()
     leg._link = link  # type: ignore[assignment]
     return leg, link
