@@ -195,7 +195,7 @@ def timed(act: Callable[[], requests.Response], limit_s: float) -> requests.Resp
 
 def test_a_request_is_found_again_in_every_log_it_touched(house: House) -> None:
     second = second_stream(house)
-    # What a heartbeat of that moment brings about may reach the agent before the worker's stop: it was nobody's request.
+    # A stop that a heartbeat of that moment brings about may reach the agent first: it was nobody's request.
     for verb, state, logs in (("start", "STREAMING", ("worker", "agent1")), ("stop", "INACTIVE", ("worker",))):
         order(house, second, verb)
         wait_until(lambda state=state: house.state(second)["status"] == state, f"it is {state}", 40)
