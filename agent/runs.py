@@ -108,14 +108,22 @@ def _replace(turn: Turn, held: Run, order: Order) -> None:
 def stop(turn: Turn, event: StopStream) -> None:
     held = turn.runs.get(event.stream_id)
     if held is None or not _is_meant(held.order, event):
+        _note_stop(turn, event, None)
         _stop_unheld(turn, held, event)
         return
     if held.successor is not None and _is_meant(held.successor, event):
         turn.end_as(held.successor, STOPPED)
         held = turn.put(replace(held, successor=None))
-    if held.stopping_since is None:
-        turn.note("info", "told to stop", held, request_id=event.request_id or None)
+    _note_stop(turn, event, held)
     stop_run(turn, held, STOPPED)
+
+
+def _note_stop(turn: Turn, event: StopStream, run: Run | None) -> None:
+    """Every click is named, also one that comes when a heartbeat's answer has stopped the run already."""
+    if event.request_id or (run is not None and run.stopping_since is None):
+        run_id = run.run_id if run else event.run_id
+        about = {"stream_id": event.stream_id, "run_id": run_id, "request_id": event.request_id or None}
+        turn.note("info", "told to stop", **about)
 
 
 def _is_meant(order: Order, event: StopStream) -> bool:

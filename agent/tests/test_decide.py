@@ -209,6 +209,17 @@ def test_the_agents_log_names_the_click_behind_a_start_and_a_stop(history: Histo
     assert notes == [("run begins", "req-1"), ("told to stop", "req-2")]
 
 
+def test_a_click_whose_stop_comes_second_is_named_too(history: History) -> None:
+    """A heartbeat's answer may have stopped it before the click's own command is heard; and it may be over by then."""
+    history.on_air()
+    history.stop()
+    history.tell(StopStream(stream_id=1, run_id="r1", timestamp=history.now, request_id="req-2"))
+    history.exited("stopped")
+    history.tell(StopStream(stream_id=1, run_id="r1", timestamp=history.now, request_id="req-3"))
+    notes = [each for each in history.of(actions.Note, ever=True) if each.text == "told to stop"]
+    assert [(each.run_id, each.request_id) for each in notes] == [("r1", None), ("r1", "req-2"), ("r1", "req-3")]
+
+
 def test_stop_while_fetching_abandons_what_is_on_its_way(history: History) -> None:
     history.start()
     history.begun()
