@@ -122,8 +122,8 @@ def _note_stop(turn: Turn, event: StopStream, run: Run | None) -> None:
     """Every click is named, also one that comes when a heartbeat's answer has stopped the run already."""
     if event.request_id or (run is not None and run.stopping_since is None):
         run_id = run.run_id if run else event.run_id
-        about = {"stream_id": event.stream_id, "run_id": run_id, "request_id": event.request_id or None}
-        turn.note("info", "told to stop", **about)
+        request_id = event.request_id or None
+        turn.note("info", "told to stop", stream_id=event.stream_id, run_id=run_id, request_id=request_id)
 
 
 def _is_meant(order: Order, event: StopStream) -> bool:

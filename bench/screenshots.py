@@ -7,17 +7,16 @@ each picture of what is really there. Needs Chromium and nginx-rtmp.
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from agent.playout.tests.servers import NginxRtmp, http_server
+from lab.browser import chromium
 from lab.ports import free_port
 from lab.product import ROOT, Plan, Product, ffmpeg
 
@@ -62,15 +61,6 @@ def make_clip(folder: Path, title: str, seconds: int, seed: int, palette: str, k
     command = [ffmpeg(), "-v", "error", "-y", *inputs, "-t", str(seconds), *video, *padded, *quiet, str(path)]
     subprocess.run(command, check=True)
     return path
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
-        yield browser
-        browser.close()
 
 
 def take_all(product: Product, browser: Browser, clips: list[Path], big: Path, to: Path) -> None:

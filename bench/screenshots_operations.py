@@ -20,7 +20,8 @@ from typing import Any, Final
 from playwright.sync_api import Browser, Page, expect
 
 from agent.playout.tests.servers import NginxRtmp
-from bench.screenshots import CLIPS, TALL, WIDE, chromium, fill_in, make_clip, register, take
+from bench.screenshots import CLIPS, TALL, WIDE, fill_in, make_clip, register, take
+from lab.browser import chromium
 from lab.ports import free_port
 from lab.processes import wait_until
 from lab.product import ROOT, Plan, Product

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 import tempfile
 import threading
@@ -21,8 +20,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import redis
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from lab.browser import chromium
 from lab.client import Client
 from lab.ports import free_port
 from lab.processes import wait_until
@@ -127,10 +127,7 @@ def event_to_browser(bench: Bench, page: Page) -> float:
 
 
 def browser_latencies(bench: Bench, rounds: int) -> list[float]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-background-networking"]
-        )
+    with chromium() as browser:
         context = browser.new_context()
         context.add_cookies(
             [{"name": n, "value": v, "url": bench.product.url} for n, v in bench.client.cookies.items()]
@@ -140,7 +137,6 @@ def browser_latencies(bench: Bench, rounds: int) -> list[float]:
         for _ in range(rounds):
             seconds.append(event_to_browser(bench, page))
             bench.stop()
-        browser.close()
         return seconds
 
 

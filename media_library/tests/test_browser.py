@@ -31,17 +31,15 @@ def server(tmp_path):
 
 @pytest.fixture
 def context(server):
-    from playwright.sync_api import sync_playwright
+    from lab.browser import chromium
 
     key = server.prepare()
     server.start()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    with chromium() as browser:
         context = browser.new_context()
         context.set_default_timeout(15_000)
         context.add_cookies([{"name": "sessionid", "value": key, "url": server.url}])
         yield context
-        browser.close()
 
 
 def slowly(page, bytes_per_second):

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from lab.ports import free_port
 from lab.processes import ROOM, wait_until
-from lab.product import Plan, Product
-from lab.receiver import Publish, Receiver
-from tests.e2e.test_outages import House
-from tests.env import OUTSIDE
+from lab.receiver import Publish
+from tests.e2e import houses
+from tests.e2e.houses import House
 
 pytestmark = pytest.mark.e2e
 
@@ -41,23 +36,8 @@ print([(vps.state.value, slots.held(vps.pk)) for vps in Vps.objects.filter(name=
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
-    home = Path(tempfile.mkdtemp(prefix="ezm-"))
-    with Receiver() as receiver:
-        plan = Plan(
-            home=home,
-            web_port=free_port(),
-            rtmp_port=free_port(),
-            platform_port=free_port(),
-            agents=2,
-            ingest={"one": receiver.url("one"), "two": receiver.url("two")},
-            environ=OUTSIDE,
-        )
-        with Product(plan) as product:
-            house = House(product, receiver)
-            wait_until(lambda: house.state(house.pk)["status"] == "STREAMING", "on air", 30)
-            wait_until(lambda: len(house.connections()) == 2, "both destinations", 30)
-            yield house
-    shutil.rmtree(home, ignore_errors=True)
+    with houses.on_air(agents=2) as house:
+        yield house
 
 
 def shell(house: House, code: str) -> str:

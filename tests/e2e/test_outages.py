@@ -6,28 +6,22 @@ from __future__ import annotations
 import base64
 import os
 import re
-import shutil
 import signal
 import socket
 import struct
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pytest
 import requests
 
-from lab.client import Client
-from lab.ports import free_port
 from lab.processes import ROOM, wait_until
-from lab.product import Plan, Product
-from lab.receiver import Receiver
 from lab.valkey import Valkey
-from tests.env import OUTSIDE
+from tests.e2e import houses
+from tests.e2e.houses import House
 
 pytestmark = pytest.mark.e2e
 
@@ -50,74 +44,11 @@ print(copy.pk)
 """
 
 
-class House:
-    """The product with its demo channel on air, and what it is seen by."""
-
-    def __init__(self, product: Product, receiver: Receiver) -> None:
-        user, operator = (who for who in product.facts["people"])
-        self.product, self.receiver = product, receiver
-        self.user = user
-        self.client = Client(product.url, user["email"], user["password"])
-        self.operator = Client(product.url, operator["email"], operator["password"])
-        self.pk = int(product.facts["stream_id"])
-
-    @property
-    def valkey(self) -> Valkey:
-        assert self.product._valkey is not None
-        return self.product._valkey
-
-    def look(self, path: str, who: Client | None = None) -> requests.Response:
-        return (who or self.client).session.get(self.product.url + path, timeout=30, allow_redirects=False)
-
-    def post(self, path: str, **more: Any) -> requests.Response:
-        headers = {"X-CSRFToken": self.client.cookies["csrftoken"], "Referer": self.product.url}
-        headers |= more.pop("headers", {})
-        url = self.product.url + path
-        return self.client.session.post(url, headers=headers, timeout=30, allow_redirects=False, **more)
-
-    def state(self, pk: int) -> dict[str, Any]:
-        return self.look(f"/api/streams/{pk}").json()
-
-    def arrived(self) -> int:
-        return sum(len(publish.arrivals) for publish in self.receiver.publishes)
-
-    def connections(self) -> list[float]:
-        """When those that push now began to."""
-        return [publish.opened_at for publish in self.receiver.publishes if publish.closed_at is None]
-
-    def goes_on(self) -> None:
-        before = self.arrived()
-        wait_until(lambda: self.arrived() > before + 50, "media goes on arriving", 5)
-
-    def is_ready(self) -> bool:
-        return self.look("/health/ready").status_code == 200
-
-    def log(self, name: str) -> str:
-        return (self.product.plan.home / "logs" / f"{name}.log").read_text(errors="replace")
-
-    def cookie(self) -> str:
-        return "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
-
-
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
-    home = Path(tempfile.mkdtemp(prefix="ezo-"))
-    with Receiver() as receiver:
-        plan = Plan(
-            home=home,
-            web_port=free_port(),
-            rtmp_port=free_port(),
-            platform_port=free_port(),
-            ingest={"one": receiver.url("one"), "two": receiver.url("two")},
-            environ=OUTSIDE | {"METRICS_TOKEN": TOKEN},
-        )
-        with Product(plan) as product:
-            house = House(product, receiver)
-            wait_until(lambda: house.state(house.pk)["status"] == "STREAMING", "on air", 30)
-            wait_until(lambda: len(house.connections()) == 2, "both destinations", 30)
-            wait_until(house.is_ready, "everything was seen", 30)
-            yield house
-    shutil.rmtree(home, ignore_errors=True)
+    with houses.on_air({"METRICS_TOKEN": TOKEN}) as house:
+        wait_until(house.is_ready, "everything was seen", 30)
+        yield house
 
 
 class Socket:

@@ -6,67 +6,23 @@ Each host is made for one story: what is bad about it, and what an operator does
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
-from agent.tests.servers import RedisServer
 from fleet.provision import places
-from lab.hosts import Host, Lab
+from lab.hosts import Host
 from lab.hosts.fixtures import FreshVps
-from lab.ports import free_port
 from lab.processes import ROOM, wait_until
-from lab.product import Plan, Product
-from tests.env import OUTSIDE
+from lab.product import Product
+from tests.e2e.houses import WORD
 
 pytestmark = pytest.mark.e2e
 
-WORD = "canary-redis-word"
 LONG_MS = 240_000
 AGAIN_S = 10.0
 """What a second provisioning of a ready server may take."""
-
-
-@pytest.fixture(scope="module")
-def product(vps_lab: Lab) -> Iterator[Product]:
-    """The control plane where hosts of the lab can reach it."""
-    home = Path(tempfile.mkdtemp(prefix="eze-"))
-    ports = {name: free_port() for name in ("web_port", "rtmp_port", "platform_port")}
-    with RedisServer(address=vps_lab.address, password=WORD) as redis:
-        environ = OUTSIDE | {"REDIS_URL": redis.url}
-        plan = Plan(home=home, address=vps_lab.address, agents=0, start_demo=False, environ=environ, **ports)
-        with Product(plan) as running:
-            yield running
-    shutil.rmtree(home, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(product: Product, chromium: Browser) -> Iterator[Page]:
-    """An operator's browser."""
-    olga = next(each for each in product.facts["people"] if each["role"] == "Operator")
-    with chromium.new_context(base_url=product.url) as context:
-        context.set_default_timeout(30_000)
-        page = context.new_page()
-        page.goto("/account/login/?next=/admin/")
-        page.fill("#id_login", olga["email"])
-        page.fill("#id_password", olga["password"])
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/admin/")
-        yield page
 
 
 def add(page: Page, host: Host, name: str, address: str = "", *, use_key: bool = False) -> None:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.client import Client
-from lab.ports import free_port
 from lab.processes import ROOM, wait_until
-from lab.product import Plan, Product
-from lab.receiver import Publish, Receiver
-from tests.env import OUTSIDE
+from lab.receiver import Publish
+from tests.e2e import houses
+from tests.e2e.houses import House
 
 pytestmark = pytest.mark.e2e
 
@@ -30,21 +25,14 @@ BACK_WITHIN_S = 2.0
 class Channel:
     """The demo channel, by the API its owner uses."""
 
-    def __init__(self, product: Product, receiver: Receiver) -> None:
-        user = next(who for who in product.facts["people"] if who["role"] == "User")
-        self.product = product
-        self.receiver = receiver
-        self.client = Client(product.url, user["email"], user["password"])
-        self.address = f"/api/streams/{product.facts['stream_id']}"
+    def __init__(self, house: House) -> None:
+        self.house, self.product, self.receiver = house, house.product, house.receiver
 
     def state(self) -> dict[str, Any]:
-        return self.client.get(self.address).json()
+        return self.house.state()
 
     def send(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        headers = {"X-CSRFToken": self.client.cookies["csrftoken"], "Referer": self.product.url}
-        answer = self.client.session.post(
-            self.product.url + self.address + path, json=body, headers=headers, timeout=10
-        )
+        answer = self.house.post(f"/api/streams/{self.house.pk}{path}", json=body)
         assert answer.ok, answer.text
         return answer.json()
 
@@ -69,23 +57,11 @@ class Channel:
 
 @pytest.fixture(scope="module")
 def channel() -> Iterator[Channel]:
-    home = Path(tempfile.mkdtemp(prefix="ezs-"))
-    with Receiver() as receiver:
-        plan = Plan(
-            home=home,
-            web_port=free_port(),
-            rtmp_port=free_port(),
-            platform_port=free_port(),
-            ingest={"one": receiver.url("one"), "two": receiver.url("two")},
-            environ=OUTSIDE,
-        )
-        with Product(plan) as product:
-            channel = Channel(product, receiver)
-            wait_until(lambda: channel.state()["status"] == "STREAMING", "on air", 30)
-            wait_until(channel.all_live, "both destinations live", 30)
-            wait_until(lambda: len(set(channel.state()["next"])) == 3, "all three videos prepared", 30)
-            yield channel
-    shutil.rmtree(home, ignore_errors=True)
+    with houses.on_air() as house:
+        channel = Channel(house)
+        wait_until(channel.all_live, "both destinations live", 30)
+        wait_until(lambda: len(set(channel.state()["next"])) == 3, "all three videos prepared", 30)
+        yield channel
 
 
 def test_every_order_is_answered_by_what_happened_and_no_connection_is_dropped(channel: Channel) -> None:
