@@ -4,7 +4,6 @@ from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
 
 from fleet.checkups import check_all
 from fleet.models import Vps, VpsStatus
@@ -29,16 +28,6 @@ def test_cases(case):
     runs = [Run() for _ in left]
     chosen = pick([Leaver(run, left_s) for run, left_s in zip(runs, left, strict=True)], waited_s)
     assert chosen is (None if wanted is None else runs[wanted])
-
-
-@pytest.fixture
-def now():
-    return timezone.now()
-
-
-@pytest.fixture
-def other(db):
-    return build.vps("vps-2")
 
 
 def playing(owner, vps, now, left_s=600.0, **fields) -> Run:

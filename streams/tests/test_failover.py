@@ -19,23 +19,6 @@ from streams.tests import build
 SILENT = timedelta(seconds=21)
 
 
-@pytest.fixture
-def now():
-    return timezone.now()
-
-
-@pytest.fixture
-def other(db):
-    return build.vps("vps-2", cpu=50)
-
-
-@pytest.fixture
-def other_ear(other):
-    listening = build.Ear(other.pk)
-    yield listening
-    listening.close()
-
-
 def hear(vps, at):
     Vps.objects.filter(pk=vps.pk).update(last_heartbeat_at=at)
 

@@ -18,18 +18,6 @@ from streams.tests import build
 
 
 @pytest.fixture
-def other(db):
-    return build.vps("vps-2", cpu=50)
-
-
-@pytest.fixture
-def other_ear(other):
-    listening = build.Ear(other.pk)
-    yield listening
-    listening.close()
-
-
-@pytest.fixture
 def moved(stream, vps, ear, other, alice, django_capture_on_commit_callbacks):
     """On its way from the first VPS to the second."""
     run = build.running(stream, vps)
