@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO
 
 from lab.postgres import Postgres
 from lab.product import ROOT
 
 PYTHON = sys.executable
-PYTEST = [PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+PLAIN_PYTEST = [PYTHON, "-m", "pytest", "-q"]
+PYTEST = [*PLAIN_PYTEST, "-n", "2", "--dist", "loadfile"]
 DJANGO_APPS = ("accounts", "media_library", "fleet", "streams", "ops")
 # Any values do: these stages import the settings and touch no server.
 SETTINGS = {
@@ -52,14 +56,22 @@ def test_on_postgres() -> int:
 
 
 def test_end_to_end() -> int:
-    return stage("end to end", [PYTHON, "-m", "pytest", "-q", "-m", "e2e"], {})
+    """On this machine, and on servers of the lab beside it: each mostly waits for what it started."""
+    with ThreadPoolExecutor() as pool, tempfile.TemporaryFile("w+") as said:
+        on_servers = pool.submit(stage, "servers of the lab", [*PLAIN_PYTEST, "-m", "e2e and lab"], {}, said)
+        here = stage("end to end", [*PLAIN_PYTEST, "-m", "e2e and not lab"], {})
+        there = on_servers.result()
+        said.seek(0)
+        print(said.read(), flush=True)
+    return here or there
 
 
-def stage(name: str, command: Sequence[str], env: Mapping[str, str]) -> int:
-    print(f"── {name}", flush=True)
+def stage(name: str, command: Sequence[str], env: Mapping[str, str], to: IO[str] = sys.stdout) -> int:
+    print(f"── {name}", file=to, flush=True)
     started = time.monotonic()
-    code = subprocess.run(list(command), cwd=ROOT, env=os.environ | env).returncode
-    print(f"── {name}: {'failed' if code else 'passed'} ({time.monotonic() - started:.0f} s)\n", flush=True)
+    code = subprocess.run(list(command), cwd=ROOT, env=os.environ | env, stdout=to, stderr=subprocess.STDOUT).returncode
+    seconds = time.monotonic() - started
+    print(f"── {name}: {'failed' if code else 'passed'} ({seconds:.0f} s)\n", file=to, flush=True)
     return code
 
 

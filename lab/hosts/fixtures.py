@@ -17,6 +17,14 @@ FreshVps = Callable[..., Host]
 """`fresh_vps(packages=())`: a new host, gone after the test."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """So that `-m lab` chooses by what a test asks for; before pytest itself chooses."""
+    for item in items:
+        if "vps_lab" in getattr(item, "fixturenames", ()):
+            item.add_marker("lab")
+
+
 @pytest.fixture(scope="session")
 def vps_lab() -> Iterator[Lab]:
     if lacking := missing():

@@ -1,4 +1,4 @@
-"""From bare Debian to a server of the fleet, by the operators' pages, on real hosts of the lab; and what may befall it.
+"""Servers with something about them become servers of the fleet, by the operators' pages, on real hosts of the lab.
 
 Each host is made for one story: what is bad about it, and what an operator does.
 """
@@ -9,110 +9,16 @@ import re
 import time
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from fleet.provision import places
 from lab.hosts import Host
 from lab.hosts.fixtures import FreshVps
 from lab.processes import ROOM, wait_until
 from lab.product import Product
-from tests.e2e.houses import WORD
+from tests.e2e.console import add, ends_well, is_at_work, provision, step
 
 pytestmark = pytest.mark.e2e
-
-LONG_MS = 240_000
-AGAIN_S = 10.0
-"""What a second provisioning of a ready server may take."""
-
-
-def add(page: Page, host: Host, name: str, address: str = "", *, use_key: bool = False) -> None:
-    """By the form, to the page where the connection is tested; its key is compared and confirmed."""
-    page.goto("/admin/fleet/vps/add/")
-    page.fill("#id_name", name)
-    page.fill("#id_host", address or host.address)
-    page.fill("#id_password", host.password)
-    page.locator("#id_use_key").set_checked(use_key)
-    page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_role("button", name="Test the connection").click()
-    shown = page.locator("code.key").inner_text()
-    ours = host.run(["sh", "-c", "for key in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $key; done"])
-    assert shown.split(" ")[0] in ours
-    page.get_by_role("button", name="Yes, this is its key").click()
-    page.get_by_role("button", name="Test the connection").click()
-    expect(page.get_by_role("status")).to_contain_text("The connection works")
-    expect(page.get_by_role("status")).to_contain_text("Debian GNU/Linux")
-
-
-def provision(page: Page) -> None:
-    """From the page of the test or of a run, to the page of the new run."""
-    page.get_by_role("link", name="Provision", exact=True).first.click()
-    page.get_by_role("button", name="Provision").click()
-    page.wait_for_url("**/provisionrun/*/change/")
-
-
-def headline(page: Page) -> Locator:
-    return page.locator("[data-headline]")
-
-
-def step(page: Page, title: str) -> Locator:
-    return page.locator("li.step", has_text=title).first
-
-
-def ends_well(page: Page) -> None:
-    expect(headline(page)).to_have_text(re.compile("done|failed"), timeout=LONG_MS)
-    assert headline(page).inner_text() == "done", page.locator("ol.steps").inner_text()
-
-
-def is_at_work(page: Page, title: str, saying: str) -> None:
-    """The page shows it by itself."""
-    expect(step(page, title).locator("pre")).to_contain_text(saying, timeout=LONG_MS)
-
-
-def kept(product: Product) -> str:
-    """Everything that was written down and logged."""
-    texts = [path.read_bytes().decode(errors="replace") for path in product.plan.home.rglob("*.log")]
-    return "\n".join([*texts, product.manage("dumpdata", "fleet", "accounts.auditentry")])
-
-
-def test_a_bare_server_by_password(page: Page, product: Product, fresh_vps: FreshVps) -> None:
-    """Without DNS at first; its cable pulled in the middle of apt; in the end by key, and nothing changes twice."""
-    host = fresh_vps()
-    names = host.run(["cat", "/etc/resolv.conf"])
-    host.run(["cp", "/dev/null", "/etc/resolv.conf"])
-    host.run(["sh", "-c", "sed -i 's/^hosts:.*/hosts: files dns/' /etc/nsswitch.conf"])
-    add(page, host, "bare «one»", use_key=True)
-    provision(page)
-    expect(headline(page)).to_have_text("failed", timeout=LONG_MS)
-    expect(page.locator(".trouble")).to_contain_text("The server cannot look up names (DNS).")
-    expect(page.locator(".trouble")).to_contain_text("apt-get update")
-
-    host.run(["tee", "/etc/resolv.conf"], given=names.encode())
-    page.get_by_role("button", name="Resume").click()
-    is_at_work(page, "Install Python", "Unpacking")
-    host.cut()
-    time.sleep(3)  # longer than a packet is tried again at once; what is shown after it, the steps tell
-    host.mend()
-    ends_well(page)
-    expect(page.locator("#provision-head")).to_contain_text("is ready for streams")
-    assert host.run(["systemctl", "is-active", places.AGENT_UNIT, places.NGINX_UNIT]).split() == ["active", "active"]
-    assert "dport 22 accept" in host.run(["nft", "list", "table", "inet", "ezstream"])
-    assert host.run(["stat", "-c", "%a %U", places.ENVIRONMENT]).strip() == "600 ezstream"
-    assert "passwordauthentication no" in host.run(["sshd", "-T"])
-    written = kept(product)
-    for secret in (host.password, WORD):
-        assert secret not in written
-
-    page.goto("/admin/fleet/vps/")
-    row = page.locator("tr", has_text="bare «one»")
-    expect(row).to_contain_text("active")
-    expect(row).to_contain_text("reachable")
-    row.get_by_role("link", name="bare «one»").click()
-    began = time.monotonic()
-    provision(page)
-    ends_well(page)
-    assert time.monotonic() - began < AGAIN_S * ROOM
-    expect(page.locator("#provision-head")).to_contain_text("nothing was changed")
-    expect(page.locator("li.step-changed")).to_have_count(0)
 
 
 def test_a_server_that_is_in_use_already(page: Page, product: Product, fresh_vps: FreshVps) -> None:
