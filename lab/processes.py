@@ -174,3 +174,10 @@ def wait_until(condition: Callable[[], object], what: str, limit_s: float = 20.0
         if time.monotonic() > deadline:
             raise NotInTimeError(f"not within {limit_s:g} s: {what}")
         time.sleep(every_s)
+
+
+def lives(pid: int) -> bool:
+    """A dead one that nobody has reaped yet does not."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False

@@ -10,7 +10,7 @@ import pytest
 
 from agent.playout.flv import VIDEO
 from lab.ports import free_port
-from lab.processes import wait_until
+from lab.processes import lives, wait_until
 from lab.receiver import Receiver
 
 from . import recordings
@@ -25,13 +25,6 @@ def _children(playout: RunningPlayout) -> list[int]:
     """FFmpegs of this playout."""
     pid = playout.process.pid
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def _arguments(pid: int) -> str:
@@ -59,7 +52,7 @@ def test_it_is_live_with_its_key_in_no_list_of_arguments(tmp_path: Path) -> None
             status = playout.destination(1)
             assert 0 < status["bytes_acked"] <= status["bytes_sent"]
             assert (status["reason"], status["drops"], status["reconnects"]) == (None, 0, 0)
-        assert not _runs(child)
+        assert not lives(child)
         (file,) = server.recordings_of("s3cret-key")
         got = recordings.read(file)
         assert len([tag for tag in got.tags if tag.kind == VIDEO and tag.is_codec_header]) >= 3
@@ -78,7 +71,7 @@ def test_ffmpeg_ends_with_its_playout_however_that_ends(tmp_path: Path) -> None:
             (child,) = _children(playout)
             stuck.set()
             playout.process.kill()
-            wait_until(lambda: not _runs(child), "FFmpeg's end", 2)
+            wait_until(lambda: not lives(child), "FFmpeg's end", 2)
 
 
 def test_an_ffmpeg_that_dies_is_started_again_and_felt_by_nobody(tmp_path: Path) -> None:
@@ -105,7 +98,7 @@ def test_a_reader_that_stops_reading_is_left_and_felt_by_nobody(tmp_path: Path) 
             (child,) = _children(playout)
             stuck.set()
             wait_until(lambda: "has taken no data" in (playout.destination(2)["reason"] or ""), "the reason", 25)
-            wait_until(lambda: not _runs(child), "the end of the stuck FFmpeg")
+            wait_until(lambda: not lives(child), "the end of the stuck FFmpeg")
             assert playout.state(1) == "live"
         _steady(receiver)
 
@@ -121,7 +114,7 @@ def test_stop_does_not_wait_for_a_stuck_ffmpeg(tmp_path: Path) -> None:
             wait_until(lambda: playout.destination(1)["lag_ms"] > 1500, "a queue")
             playout.order("stop")
             assert playout.exit(3)["reason"] == "stopped"
-            assert not _runs(child)
+            assert not lives(child)
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:

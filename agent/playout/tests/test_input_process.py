@@ -4,10 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
-from pathlib import Path
 
-from lab.processes import wait_until
+from lab.processes import lives, wait_until
 
 from .driver import ROOT
 from .servers import black_hole
@@ -46,13 +44,6 @@ def test_in_a_forked_process_its_end_is_seen_and_it_does_not_outlive_its_playout
             os.kill(int(first), signal.SIGKILL)
             playout, second, reason = process.stdout.readline().split(" ", 2)
             assert reason.strip() == "FFmpeg ended with code -9"
-            assert not _lives(int(first))
+            assert not lives(int(first))
             os.kill(int(playout), signal.SIGKILL)
-            wait_until(lambda: not _lives(int(second)), "FFmpeg is gone too", 3)
-
-
-def _lives(pid: int) -> bool:
-    """A dead one that nobody reaps yet does not."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
+            wait_until(lambda: not lives(int(second)), "FFmpeg is gone too", 3)
