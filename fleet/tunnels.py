@@ -20,7 +20,7 @@ import paramiko
 import redis
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connections
 
 from fleet.models import Vps
 from fleet.provision import planning
@@ -158,6 +158,7 @@ class Keeper:
             stop.wait(LOOK_S)
         self._follow({})
         self._give_up_lease()
+        connections.close_all()  # this thread's
 
     def _look(self) -> None:
         try:
