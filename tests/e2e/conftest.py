@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 import lab.browser
+from lab import console
 from lab.hosts import Lab
 from lab.product import Product
 from tests.e2e import houses
@@ -28,14 +29,9 @@ def product(vps_lab: Lab) -> Iterator[Product]:
 
 @pytest.fixture
 def page(product: Product, chromium: Browser) -> Iterator[Page]:
-    """An operator's browser, in the console."""
-    olga = next(each for each in product.facts["people"] if each["role"] == "Operator")
+    """An operator's browser."""
     with chromium.new_context(base_url=product.url) as context:
         context.set_default_timeout(30_000)
         page = context.new_page()
-        page.goto("/account/login/?next=/admin/")
-        page.fill("#id_login", olga["email"])
-        page.fill("#id_password", olga["password"])
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/admin/")
+        console.sign_in(page, product)
         yield page

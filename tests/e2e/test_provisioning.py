@@ -12,11 +12,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from fleet.provision import places
+from lab.console import add, ends_well, is_at_work, provision, step
 from lab.hosts import Host
 from lab.hosts.fixtures import FreshVps
 from lab.processes import ROOM, wait_until
 from lab.product import Product
-from tests.e2e.console import add, ends_well, is_at_work, provision, step
 
 pytestmark = pytest.mark.e2e
 

@@ -12,11 +12,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from fleet.provision import places
+from lab import console
 from lab.hosts import Host, Lab
 from lab.processes import ROOM, wait_until
 from lab.product import Product
 from lab.receiver import Publish, Receiver
-from tests.e2e import console, houses
+from tests.e2e import houses
 from tests.e2e.houses import WORD, House
 
 pytestmark = pytest.mark.e2e

@@ -1,4 +1,4 @@
-"""What an operator does in the console, in a browser."""
+"""What an operator does in the console, in a browser: for end-to-end tests and pictures."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ LONG_MS: Final = 240_000
 """What a provisioning may take on a busy machine."""
 
 
+def sign_in(page: Page, product: Product, role: str = "Operator") -> None:
+    """As one of the demo's people."""
+    who = next(each for each in product.facts["people"] if each["role"] == role)
+    page.goto("/account/login/")
+    page.fill("#id_login", who["email"])
+    page.fill("#id_password", who["password"])
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/account/login/" not in url)
+
+
 def add(page: Page, host: Host, name: str, address: str = "", *, use_key: bool = False) -> None:
     """By the form, to the page where the connection is tested; its key is compared and confirmed."""
     page.goto("/admin/fleet/vps/add/")
@@ -23,9 +33,9 @@ def add(page: Page, host: Host, name: str, address: str = "", *, use_key: bool =
     page.locator("#id_use_key").set_checked(use_key)
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_role("button", name="Test the connection").click()
-    shown = page.locator("code.key").inner_text()
-    ours = host.run(["sh", "-c", "for key in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $key; done"])
-    assert shown.split(" ")[0] in ours
+    keys = host.run(["sh", "-c", "for key in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $key; done"])
+    fingerprints = [re.escape(line.split(" ")[1]) for line in keys.splitlines()]
+    expect(page.locator("code.key")).to_have_text(re.compile("|".join(fingerprints)))
     page.get_by_role("button", name="Yes, this is its key").click()
     page.get_by_role("button", name="Test the connection").click()
     expect(page.get_by_role("status")).to_contain_text("The connection works")
@@ -49,7 +59,8 @@ def step(page: Page, title: str) -> Locator:
 
 def ends_well(page: Page) -> None:
     expect(headline(page)).to_have_text(re.compile("done|failed"), timeout=LONG_MS)
-    assert headline(page).inner_text() == "done", page.locator("ol.steps").inner_text()
+    if headline(page).inner_text() != "done":
+        raise AssertionError(page.locator("ol.steps").inner_text())
 
 
 def is_at_work(page: Page, title: str, saying: str) -> None:
