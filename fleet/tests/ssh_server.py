@@ -225,7 +225,7 @@ def _feed(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:
 
 
 def _pump(source, send) -> None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, EOFError, paramiko.SSHException):
         for chunk in iter(lambda: source.read1(65536), b""):
             send(chunk)
 

@@ -123,7 +123,7 @@ def row(**fields) -> OutsideLook:
         ({"clock_offset_s": 31.0}, "clock wrong by +31 s"),
         ({"clock_offset_s": -30.0}, ""),
         ({"needs_reboot": True, "nginx": "failed (exit-code)"}, ""),
-        ({"agent": "inactive (dead)", "disk": 100}, "its agent does not run: systemd says «inactive (dead)»; disk 100 % full"),
+        ({"redis": "timed out", "disk": 100}, "Redis is not reached from there: timed out; disk 100 % full"),
         ({"trouble": "No network leads to «x».", "agent": "inactive (dead)"}, "SSH: No network leads to «x»."),
         ({"looked_at": NOW - timedelta(minutes=12), "agent": "not-found"}, ""),
         ({"looked_at": NOW - timedelta(minutes=4), "agent": "not-found"}, ""),
