@@ -172,7 +172,7 @@ def seen(page: Page, label: str) -> Locator:
 
 
 def test_it_is_seen_from_outside(page: Page, product: Product, host: Host) -> None:
-    """By the scheduler and a worker first, then by the button: all fields; a pending reboot; an agent that was stopped."""
+    """By the scheduler and a worker, then by the button: all fields; a pending reboot; an agent that was stopped."""
     page.goto("/admin/fleet/")
     page.get_by_role("link", name="fra-2", exact=True).click()
     product.manage("shell", "-c", SOON)
