@@ -147,7 +147,7 @@ def _fleet(facts: Facts) -> Iterator[Concern]:
 def _seen(facts: Facts) -> Iterator[Concern]:
     fleet = reverse("admin:fleet")
     for each in facts.seen[:NAMED]:
-        todo = _("Its streams are fine. Its page says more; test the connection there.")
+        todo = _("Nothing is moved for it. Its page says more; test the connection there.")
         yield Concern("warning", f"{each.name}: {each.reason}", todo, each.url)
     more = facts.seen_total - len(facts.seen[:NAMED])
     if more > 0:

@@ -36,10 +36,10 @@ CASES = [
     ({"uplink_mbit": 86, "uplink_limit_mbit": 100}, [("warning", "86 % of the fleet's uplink is used", "spread")]),
     ({"uplink_mbit": 86}, []),
     ({"traffic": (Trouble("fra-1", "96 of 100 GB", "/s"),)}, [("warning", "fra-1: 96 of 100 GB", "month ends")]),
-    ({"seen": (Trouble("fra-1", "SSH: silent", "/s"),), "seen_total": 1}, [("warning", "fra-1: SSH: silent", "fine")]),
+    ({"seen": (Trouble("fra-1", "SSH: silent", "/s"),), "seen_total": 1}, [("warning", "fra-1: SSH: silent", "moved")]),
     (
         {"seen": (Trouble("fra-1", "SSH: silent", "/s"),) * 6, "seen_total": 40},
-        [("warning", "fra-1: SSH: silent", "fine")] * 5
+        [("warning", "fra-1: SSH: silent", "moved")] * 5
         + [("warning", "35 more VPSes look odd from outside", "vps_health_check")],
     ),
     ({"reboots": 1, "reboot_names": ("fra-1",)}, [("info", "1 VPS waits for a reboot: fra-1", "Drain")]),

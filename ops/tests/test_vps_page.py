@@ -99,7 +99,7 @@ def test_that_it_is_not_seen_is_said_with_when_it_was(client, vps):
     page = text(client.get(address("vps", vps)))
     for words in [
         "SSH: &lt;b&gt;It says nothing.",
-        "first 3 hours ago",
+        "first failed 3 hours ago",
         "4 minutes ago",
         "is from then",
         "takes streams",
