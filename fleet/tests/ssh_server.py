@@ -193,10 +193,11 @@ class _Server(paramiko.ServerInterface):
         env = os.environ | {
             "PATH": f"{self.owner.path}:{os.environ['PATH']}" if self.owner.path else os.environ["PATH"]
         }
-        with subprocess.Popen(
+        process = subprocess.Popen(
             ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
             start_new_session=True,
-        ) as process:  # fmt: skip
+        )  # fmt: skip
+        with contextlib.suppress(BrokenPipeError), process:  # it may end before it has read what it was given
             threads = [
                 threading.Thread(target=_feed, args=(channel, process), daemon=True),
                 threading.Thread(target=_pump, args=(process.stderr, channel.sendall_stderr), daemon=True),
