@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 
 from accounts import audit
 from accounts.models import User
-from fleet import checkups, redis_users, tasks
+from fleet import checkups, looking, redis_users, tasks
 from fleet.checkups import Checkup
 from fleet.errors import Refused, WrongState
 from fleet.lifecycle import Event
@@ -93,10 +93,20 @@ def set_state(vps: Vps, event: Event, actor: User | None, request: HttpRequest |
 
 
 def check(vps: Vps, actor: User | None, now: datetime) -> Checkup:
-    """The health check, now instead of at its turn."""
+    """The health check, from outside too, now instead of at its turn. Within `looking.WHOLE_S`."""
+    looking.look_at([vps])
     (found,) = checkups.check([vps], now)
     audit.record(actor, "check health", vps, found=found.reason)
     return found
+
+
+def check_all(now: datetime) -> str:
+    """For the scheduler: every VPS by what is known of it, at once; those with a login are looked at from outside soon
+    after, and judged anew."""
+    wanted = looking.due(now)
+    for first in range(0, len(wanted), looking.LOT):
+        send_after_commit(tasks.look_outside, *wanted[first : first + looking.LOT], robust=True)
+    return checkups.check_all(now)
 
 
 def restart_agent(vps: Vps, actor: User | None) -> None:

@@ -11,8 +11,9 @@ import structlog
 from django.db import transaction
 from django.utils.translation import ngettext
 
-from fleet.health import Vitals, harms, judge
-from fleet.models import Vps, VpsStatus
+from fleet import outside
+from fleet.health import SILENT_S, Vitals, harms, judge
+from fleet.models import OutsideLook, Vps, VpsStatus
 from kit import bulk
 from kit.conflicts import again_on_conflict
 
@@ -23,13 +24,14 @@ IN_SERVICE: Final = (VpsStatus.ACTIVE, VpsStatus.DRAINING)
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """`reason` empty: well. `before`: what the last check had found."""
+    """`reason` empty: well. `before`: what the last check had found. `notes`: what needs attention all the same."""
 
     vps_id: int
     name: str
     reason: str
     before: str
     harms_since: datetime | None
+    notes: tuple[str, ...] = ()
 
 
 def check_all(now: datetime) -> str:
@@ -46,7 +48,9 @@ def check_unhealthy(now: datetime) -> str:
 @transaction.atomic
 def check(vpses: Iterable[Vps], now: datetime) -> list[Checkup]:
     """As they are now, behind their locks: a heartbeat that came since they were read knows better."""
-    found = [_check(vps, now) for vps in bulk.locked(Vps, [vps.pk for vps in vpses])]
+    rows = list(bulk.locked(Vps, [vps.pk for vps in vpses]))
+    looks = OutsideLook.objects.in_bulk([vps.pk for vps in rows])
+    found = [_check(vps, looks.get(vps.pk), now) for vps in rows]
     bulk.update_rows(Vps, {each.vps_id: _columns(each, now) for each in found})
     return found
 
@@ -55,15 +59,17 @@ def _columns(found: Checkup, now: datetime) -> dict[str, Any]:
     return {"unhealthy": found.reason, "harms_since": found.harms_since, "last_health_check_at": now}
 
 
-def _check(vps: Vps, now: datetime) -> Checkup:
+def _check(vps: Vps, look: OutsideLook | None, now: datetime) -> Checkup:
     is_expected = vps.state in IN_SERVICE
     vitals, was_unhealthy = _vitals(vps, now), bool(vps.unhealthy)
-    reason = judge(vitals, was_unhealthy=was_unhealthy)[:500] if is_expected else ""
+    reason = judge(vitals, was_unhealthy=was_unhealthy) if is_expected else ""
+    if reason and (vitals.silent_s is None or vitals.silent_s > SILENT_S):
+        reason = ": ".join(filter(None, (reason, outside.why_silent(look, vps.last_heartbeat_at, now))))
     does_harm = bool(reason) and harms(vitals, was_unhealthy=was_unhealthy)
     if bool(reason) != bool(vps.unhealthy):
         log.warning("fleet.unhealthy" if reason else "fleet.well_again", vps=vps.pk, reason=reason or vps.unhealthy)
     harms_since = (vps.harms_since or now) if does_harm else None
-    return Checkup(vps.pk, vps.name, reason, vps.unhealthy, harms_since)
+    return Checkup(vps.pk, vps.name, reason[:500], vps.unhealthy, harms_since, tuple(outside.notes(look)))
 
 
 def _vitals(vps: Vps, now: datetime) -> Vitals:

@@ -190,6 +190,34 @@ class Vps(models.Model):
         return unseal(self.sealed_private_key, self._context("private_key"), settings.FIELD_KEYS)
 
 
+class OutsideLook(models.Model):
+    """How a VPS was when it was last looked at over SSH. `fleet.looking` alone writes.
+
+    What a look that failed could not see stays as it was seen before, at `seen_at`.
+    """
+
+    vps = models.OneToOneField(Vps, models.CASCADE, primary_key=True, related_name="outside")
+    looked_at = models.DateTimeField()
+    seen_at = models.DateTimeField(null=True)
+    trouble = models.CharField(max_length=500, blank=True)
+    """Why the last look failed; empty: it did not. `trouble_kind` as of `fleet.provision.errors`."""
+    trouble_kind = models.CharField(max_length=20, blank=True)
+    trouble_since = models.DateTimeField(null=True)
+    load = models.CharField(max_length=60, blank=True)
+    cores = models.PositiveIntegerField(null=True)
+    memory = models.FloatField(null=True)
+    disk = models.FloatField(null=True)
+    clock_offset_s = models.FloatField(null=True)
+    agent = models.CharField(max_length=200, blank=True)
+    nginx = models.CharField(max_length=200, blank=True)
+    redis = models.CharField(max_length=200, blank=True)
+    needs_reboot = models.BooleanField(default=False)
+    """These as `fleet.provision.outside.Seen` has them."""
+
+    def __str__(self) -> str:
+        return f"{self.vps} · {self.looked_at:%Y-%m-%d %H:%M:%S}"
+
+
 class RunStatus(TonedChoices):
     """Of a provisioning."""
 

@@ -10,8 +10,9 @@ from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from fleet import outside
 from fleet.checkups import IN_SERVICE
-from fleet.models import Vps, VpsQuerySet, VpsStatus, heard_lately
+from fleet.models import OutsideLook, Vps, VpsQuerySet, VpsStatus, heard_lately
 from kit.templatetags.kit import since
 
 LONG_S: Final = 120
@@ -32,21 +33,25 @@ class Standing:
         return self.tone == "danger"
 
 
-def of(vps: Vps, now: datetime) -> Standing:
-    """`vps` with `current_streams`."""
+def of(vps: Vps, now: datetime, look: OutsideLook | None = None) -> Standing:
+    """`vps` with `current_streams`. `look`: says why it is silent."""
     if vps.state not in IN_SERVICE:
         return Standing("out", str(vps.state.label), vps.state.tone, vps.status_message)
-    if vps.last_heartbeat_at is None:
-        return Standing("silent", _("never heard of"), "danger", vps.status_message)
     if not vps.is_reachable(now):
-        silent_s = int((now - vps.last_heartbeat_at).total_seconds())
-        words = _("no heartbeat for %(s)d s") % {"s": silent_s}
-        if silent_s >= LONG_S:
-            words = _("last heartbeat %(when)s") % {"when": since(now - vps.last_heartbeat_at)}
-        return Standing("silent", _("silent"), "danger", words)
+        return _silence(vps, now, outside.why_silent(look, vps.last_heartbeat_at, now))
     if vps.unhealthy:
         return Standing("unhealthy", _("unhealthy"), "danger", vps.unhealthy)
     return _in_order(vps)
+
+
+def _silence(vps: Vps, now: datetime, why: str) -> Standing:
+    if vps.last_heartbeat_at is None:
+        return Standing("silent", _("never heard of"), "danger", why or vps.status_message)
+    silent_s = int((now - vps.last_heartbeat_at).total_seconds())
+    words = _("no heartbeat for %(s)d s") % {"s": silent_s}
+    if silent_s >= LONG_S:
+        words = _("last heartbeat %(when)s") % {"when": since(now - vps.last_heartbeat_at)}
+    return Standing("silent", _("silent"), "danger", f"{words}: {why}" if why else words)
 
 
 def _in_order(vps: Vps) -> Standing:

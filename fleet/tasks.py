@@ -8,12 +8,17 @@ from __future__ import annotations
 from typing import Final
 
 import dramatiq
+from django.utils import timezone
 
+from fleet import looking
 from fleet.provision import runner
 from kit.actors import send_after_commit
 
 QUEUE: Final = "fleet"
 _LIMIT_MS: Final = 1_800_000
+_LOOK_LIMIT_MS: Final = 180_000
+_AFTERWARDS: Final = 10
+"""In dramatiq's order of priority: a server that somebody provisions, and watches, goes first."""
 
 
 @dramatiq.actor(
@@ -22,3 +27,11 @@ _LIMIT_MS: Final = 1_800_000
 def provision(run_id: int) -> None:
     if not runner.run(run_id):
         send_after_commit(provision, run_id)
+
+
+@dramatiq.actor(
+    actor_name="fleet_look_outside", queue_name=QUEUE, time_limit=_LOOK_LIMIT_MS, max_retries=0, priority=_AFTERWARDS
+)
+def look_outside(*vps_ids: int) -> None:
+    """At a lot of servers. What fails is in their rows; the next round looks again."""
+    looking.look_at_due(vps_ids, timezone.now())

@@ -67,6 +67,12 @@ class Facts:
     uplink_mbit: float = 0.0
     uplink_limit_mbit: float = 0.0
     traffic: tuple[Trouble, ...] = ()
+    seen: tuple[Trouble, ...] = ()
+    """What was seen from outside of VPSes that beat; `seen_total` of them in all, and how many wait for a reboot."""
+    seen_total: int = 0
+    reboots: int = 0
+    reboot_names: tuple[str, ...] = ()
+    """Of the first of them."""
     foreign: int = 0
     """Agents of another protocol."""
     jobs: tuple[Trouble, ...] = ()
@@ -131,10 +137,27 @@ def _fleet(facts: Facts) -> Iterator[Concern]:
         )  # fmt: skip
         todo = _("Upgrade it: until then its VPS gets no new streams.")
         yield Concern("warning", words % {"n": facts.foreign}, todo, reverse("admin:fleet") + "?sort=version")
+    yield from _seen(facts)
     yield from _room(facts)
     for each in facts.traffic[:NAMED]:
         todo = _("It gets no new streams until the month ends, or until its allowance is raised.")
         yield Concern("warning", f"{each.name}: {each.reason}", todo, each.url)
+
+
+def _seen(facts: Facts) -> Iterator[Concern]:
+    fleet = reverse("admin:fleet")
+    for each in facts.seen[:NAMED]:
+        todo = _("Nothing is moved for it. Its page says more; test the connection there.")
+        yield Concern("warning", f"{each.name}: {each.reason}", todo, each.url)
+    more = facts.seen_total - len(facts.seen[:NAMED])
+    if more > 0:
+        words = ngettext("%(n)d more VPS looks odd from outside", "%(n)d more VPSes look odd from outside", more)
+        yield Concern("warning", words % {"n": more}, _("manage.py vps_health_check --all names them."), fleet)
+    if facts.reboots:
+        words = ngettext("%(n)d VPS waits for a reboot", "%(n)d VPSes wait for a reboot", facts.reboots)
+        todo = _("Drain it, reboot it, and let it take streams again.")
+        names = ", ".join(facts.reboot_names) + (" …" if facts.reboots > len(facts.reboot_names) else "")
+        yield Concern("info", f"{words % {'n': facts.reboots}}: {names}", todo, fleet)
 
 
 def _room(facts: Facts) -> Iterator[Concern]:

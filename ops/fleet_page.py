@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from fleet import history, standing, traffic, versions
-from fleet.models import Vps
+from fleet.models import OutsideLook, Vps
 from ops import live
 from ops.sparkline import Spark, spark
 
@@ -58,6 +58,7 @@ class Row:
     spark: Spark | None
     sent_bytes: int | None
     """This month; None: its agent does not count."""
+    look: OutsideLook | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +132,19 @@ def _order(sort: str) -> list[OrderBy]:
 
 
 def rows(vpses: Page[Vps] | Sequence[Vps], now: datetime) -> list[Row]:
-    """One query and one round trip to Redis, however many."""
+    """Two queries and one round trip to Redis, however many."""
     ids = [vps.pk for vps in vpses]
     curves = _curves(ids, now)
     sent = traffic.used_this_month(ids, now)
+    looks = OutsideLook.objects.in_bulk(ids)
     return [
         Row(
             vps=vps,
-            standing=standing.of(vps, now),
+            standing=standing.of(vps, now, looks.get(vps.pk)),
             skew=versions.skew(vps.agent_version, vps.agent_protocol, settings.VERSION),
             spark=_spark(curves.get(vps.pk)),
             sent_bytes=sent.get(vps.pk),
+            look=looks.get(vps.pk),
         )
         for vps in vpses
     ]

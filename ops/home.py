@@ -15,10 +15,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from fleet import standing
-from fleet.models import Vps
+from fleet.models import OutsideLook, Vps
 from kit.templatetags.kit import since
 from media_library.models import FileStatus, VideoFile
-from ops import fleet_load, processes, queues
+from ops import fleet_load, outside_notes, processes, queues
 from ops.attention import Facts, Trouble, concerns
 from ops.fleet_load import FleetLoad
 from ops.incidents import GRAVE
@@ -88,7 +88,18 @@ def _facts(
         foreign=load.foreign,
         jobs=tuple(_jobs(now)),
         files=files.count(),
+        **_outside(now),
     )
+
+
+def _outside(now: datetime) -> dict[str, Any]:
+    found = outside_notes.look(now)
+    return {
+        "seen": tuple(Trouble(each.name, each.words, _page_of(each.vps_id)) for each in found.named),
+        "seen_total": found.total,
+        "reboots": found.reboots,
+        "reboot_names": found.reboot_names,
+    }
 
 
 def _incident(one: Told) -> Trouble:
@@ -152,7 +163,8 @@ def _fleet(now: datetime) -> list[FleetRow]:
     if len(found) < SHOWN:
         others = vpses.exclude(pk__in=[vps.pk for vps in found]).order_by(F("current_streams").desc(), "name")
         found += others[: SHOWN - len(found)]
-    return [FleetRow(vps, standing.of(vps, now)) for vps in found]
+    looks = OutsideLook.objects.in_bulk([vps.pk for vps in found])
+    return [FleetRow(vps, standing.of(vps, now, looks.get(vps.pk))) for vps in found]
 
 
 def _queues() -> list[Queue] | None:

@@ -114,7 +114,7 @@ JOBS: Final = (
     ),
     Periodic(
         name="check VPSes",
-        call="fleet.checkups.check_all",
+        call="fleet.actions.check_all",
         takes_now=True,
         every=timedelta(minutes=5),
     ),

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from accounts.models import AuditEntry
-from fleet import history
+from fleet import history, looking
 from fleet.history import Curve, Reading
 from fleet.models import Vps
 from ops import fleet_page, live, vps_verbs
@@ -62,6 +62,8 @@ def context(vps: Vps, now: datetime) -> dict[str, Any]:
         "title": vps.name,
         "vps": vps,
         "row": row,
+        "look": row.look if looking.has_login(vps) else None,
+        "has_login": looking.has_login(vps),
         "verbs": vps_verbs.offered(vps),
         "streams": pages.rows(list(_streams(vps)[:STREAMS_SHOWN]), now),
         "runs": _ended(vps),

@@ -35,7 +35,8 @@ class Verb:
 
 def _check(vps: Vps, operator: User, _request: HttpRequest) -> str:
     found = actions.check(vps, operator, timezone.now())
-    return _("«%(vps)s» is well.") % {"vps": vps.name} if not found.reason else f"«{vps.name}»: {found.reason}"
+    told = _("«%(vps)s» is well.") % {"vps": vps.name} if not found.reason else f"«{vps.name}»: {found.reason}"
+    return " ".join([told, *found.notes])
 
 
 def _put(event: Event) -> Do:

@@ -36,6 +36,13 @@ NO_MIRROR: Final = known(
     tries=2,
     pause_s=5.0,
 )
+NO_RELEASE: Final = known(
+    r"does not have a release file|no longer has a release file",
+    gettext_noop("The package mirror of the server does not have its release."),
+    gettext_noop(
+        "The release may be out of support, or the address wrong: look at /etc/apt/sources.list, then resume."
+    ),
+)
 BAD_CLOCK: Final = known(
     r"is not valid yet|release file .* is expired",
     gettext_noop("The clock of the server is wrong, or its mirror is out of date."),
@@ -63,7 +70,7 @@ PORT_TAKEN: Final = known(
 )
 
 APT: Final[tuple[Known, ...]] = (
-    DISK_FULL, LOCKED, NO_DNS, BAD_CLOCK, NO_SECURE_MIRROR, NO_PACKAGE, HALF_DONE, NO_MIRROR,
+    DISK_FULL, LOCKED, NO_DNS, BAD_CLOCK, NO_SECURE_MIRROR, NO_RELEASE, NO_PACKAGE, HALF_DONE, NO_MIRROR,
 )  # fmt: skip
 """The first that fits is told: the causes before what follows from them."""
 ANYWHERE: Final[tuple[Known, ...]] = (DISK_FULL,)

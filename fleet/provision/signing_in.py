@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import paramiko
@@ -37,13 +39,37 @@ def sign_in(target: Target, limits: Limits) -> paramiko.SSHClient:
         undo.callback(client.close)
         client.set_missing_host_key_policy(_Policy(target.trust_first))
         _pin(client, target)
-        _authenticate(client, target, private, sock, limits, until)
+        with _at_most(sock, until):
+            _authenticate(client, target, private, sock, limits, until)
         transport = client.get_transport()
         if transport is None:
             raise Lost(_("The connection was lost."))
         transport.set_keepalive(KEEPALIVE_S)
         undo.pop_all()
         return client
+
+
+@contextlib.contextmanager
+def _at_most(sock: socket.socket, until: float) -> Iterator[None]:
+    """paramiko has a limit for each key, password and word of the beginning; one after another they are longer."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+    watch = threading.Timer(max(0.1, until - time.monotonic()), end)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    except SshError:
+        if late.is_set():
+            raise Silent(_("It speaks SSH, and is not done with our login in time.")) from None
+        raise
+    finally:
+        watch.cancel()
 
 
 def shown_key(client: paramiko.SSHClient) -> str:

@@ -7,6 +7,7 @@ time. A host key is pinned or refused before anything secret is sent. What fails
 from __future__ import annotations
 
 import contextlib
+import math
 import select
 import shlex
 import threading
@@ -27,6 +28,7 @@ MOST_KEPT: Final = 2_000_000
 """Bytes of one stream that a result holds; what comes after is told line by line and forgotten."""
 PUT_LIMIT_S: Final = 180.0
 _TICK_S: Final = 0.25
+_LEAST_S: Final = 0.1
 _DRAIN_S: Final = 1.0
 """After a command's end, for output that is still on its way; a daemon it left behind may hold the stream for ever."""
 _PUT: Final = (
@@ -82,6 +84,8 @@ class Ssh:
         self.host_key = host_key
         self.on_tick: OnTick | None = None
         """Called several times a second while a command runs; what it raises ends the wait."""
+        self.until = math.inf
+        """Of `time.monotonic`: no command, and none that finds out how to become root, goes on for longer."""
 
     def __enter__(self) -> Self:
         return self
@@ -157,6 +161,7 @@ class Ssh:
     # ---------------------------------------------------------------------------------------- one command
 
     def _run(self, argv: Sequence[str], stdin: bytes, limit_s: float, on_line: OnLine | None) -> Result:
+        limit_s = min(limit_s, max(_LEAST_S, self.until - time.monotonic()))
         until = time.monotonic() + limit_s
         try:
             channel = self._open(limit_s)
@@ -238,7 +243,7 @@ def _begin(channel: paramiko.Channel, command: str, limit_s: float) -> None:
 
 
 def _too_slow(argv: Sequence[str], limit_s: float) -> TooSlow:
-    return TooSlow(_("«%(what)s» took longer than %(s)d s.") % {"what": argv[0], "s": limit_s})
+    return TooSlow(_("«%(what)s» took longer than %(s)d s.") % {"what": argv[0], "s": math.ceil(limit_s)})
 
 
 def _drain(channel: paramiko.Channel, out: _Stream, err: _Stream, on_line: OnLine | None) -> bool:

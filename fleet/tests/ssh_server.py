@@ -52,7 +52,9 @@ class SshServer:
     """In front of PATH for what it runs."""
     host: str = "127.0.0.1"
     before: str = ""
-    """«silent», «closes», «smtp»: what happens before SSH would."""
+    """«silent», «closes», «smtp», «slow», «banner»: what happens before SSH would, or instead of it."""
+    is_slow_to_let_in: bool = False
+    """Whoever shows a key or a password is kept waiting."""
     hangs: str = ""
     """A command that holds this word is never answered."""
     cut_after: str = ""
@@ -114,6 +116,8 @@ class SshServer:
             sock.sendall(b"220 mail.example.org ESMTP\r\n")
         elif self.before == "slow":
             sock.sendall(b"SSH-2.0-sl")
+        elif self.before == "banner":
+            sock.sendall(b"SSH-2.0-banner_alone\r\n")
         elif not self.before:
             transport = paramiko.Transport(sock)
             transport.add_server_key(self.host_key)
@@ -132,11 +136,17 @@ class _Server(paramiko.ServerInterface):
 
     def check_auth_password(self, username: str, password: str) -> int:
         self.owner.passwords.append(password)
+        self._dawdle()
         return paramiko.AUTH_SUCCESSFUL if password == self.owner.password else paramiko.AUTH_FAILED
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        self._dawdle()
         known = any(line.split()[:2] == written(key).split() for line in self.owner.authorized)
         return paramiko.AUTH_SUCCESSFUL if known else paramiko.AUTH_FAILED
+
+    def _dawdle(self) -> None:
+        if self.owner.is_slow_to_let_in:
+            self.owner.is_closed.wait(60)
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return paramiko.OPEN_SUCCEEDED
@@ -183,10 +193,11 @@ class _Server(paramiko.ServerInterface):
         env = os.environ | {
             "PATH": f"{self.owner.path}:{os.environ['PATH']}" if self.owner.path else os.environ["PATH"]
         }
-        with subprocess.Popen(
+        process = subprocess.Popen(
             ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
             start_new_session=True,
-        ) as process:  # fmt: skip
+        )  # fmt: skip
+        with contextlib.suppress(BrokenPipeError), process:  # it may end before it has read what it was given
             threads = [
                 threading.Thread(target=_feed, args=(channel, process), daemon=True),
                 threading.Thread(target=_pump, args=(process.stderr, channel.sendall_stderr), daemon=True),
@@ -225,7 +236,7 @@ def _feed(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:
 
 
 def _pump(source, send) -> None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, EOFError, paramiko.SSHException):
         for chunk in iter(lambda: source.read1(65536), b""):
             send(chunk)
 

@@ -154,6 +154,7 @@ def test_what_was_left_half_installed_is_mended_first(out, is_so):
         ("E: Failed to fetch http://x/InRelease  Unable to connect to x:http:", remedies.NO_MIRROR),
         ("E: Some index files failed to download.", remedies.NO_MIRROR),
         ("E: Release file for http://x is not valid yet (invalid for another 2h).", remedies.BAD_CLOCK),
+        ("E: The repository 'http://x bookworm Release' no longer has a Release file.", remedies.NO_RELEASE),
         ("E: Unable to locate package libnginx-mod-rtmp", remedies.NO_PACKAGE),
         ("E: Package 'ffmpeg' has no installation candidate", remedies.NO_PACKAGE),
         ("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", remedies.HALF_DONE),

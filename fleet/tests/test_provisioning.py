@@ -20,7 +20,7 @@ from fleet.provision import detached, keeping, keys, planning, redis_access, rem
 from fleet.provision import lifecycle as runs
 from fleet.provision.step import Command, Finding, Look, Step, Unfit, Upload, Verb, always, known, succeeds
 from fleet.provision.steps import Plan
-from fleet.tests.ssh_server import PASSWORD, SshServer, serving
+from fleet.tests.ssh_server import PASSWORD, QUICK, SshServer, serving
 from fleet.tests.test_provision_steps import AGENT
 from lab.processes import wait_until
 from lab.races import at_once
@@ -271,6 +271,50 @@ def test_a_server_that_is_not_reached_is_told_as_by_the_test(plan, vps, settings
     assert run.state is RunStatus.FAILED
     assert words in run.reason
     assert run.steps.get().remedy
+
+
+@pytest.mark.parametrize(
+    ("password", "private_key", "words"),
+    [
+        ("wrong-canary", "", "does not take the password of «root»"),
+        ("", keys.make_private(), "does not take the key of «root»"),
+    ],
+)
+def test_a_wrong_login_is_told_without_it(plan, vps, tmp_path, password, private_key, words):
+    plan(made(tmp_path / "one"))
+    vps.sealed_password = ""
+    if private_key:
+        vps.set_private_key(private_key)
+    else:
+        vps.set_password(password)
+    vps.save()
+    run = do(vps)
+    step = run.steps.get()
+    assert (run.state, step.state) == (RunStatus.FAILED, StepStatus.FAILED)
+    assert words in run.reason
+    assert step.remedy.startswith("Check the user and the password or key")
+    assert "canary" not in f"{run.reason} {step.output} {step.command}"
+
+
+def test_a_host_that_hangs_after_the_connection_is_told(plan, vps, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "LIMITS", QUICK)
+    server.before = "silent"
+    plan(made(tmp_path / "one"))
+    run = do(vps)
+    assert run.state is RunStatus.FAILED
+    assert "says nothing" in run.reason
+    assert run.steps.get().remedy.startswith("The server may be overloaded")
+
+
+def test_two_rows_of_one_server_are_not_provisioned_at_once(vps, plan):
+    other = build.vps("the same", ssh_port=vps.ssh_port, host_key=vps.host_key, status=VpsStatus.INACTIVE)
+    other.set_password(PASSWORD)
+    other.save()
+    run = actions.provision(vps, None)
+    with pytest.raises(WrongState):
+        actions.provision(other, None)
+    runs.cancel(run, None)
+    actions.provision(other, None)
 
 
 def test_a_password_that_does_not_open_is_told(plan, vps, settings):

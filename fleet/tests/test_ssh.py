@@ -102,6 +102,7 @@ def test_a_host_that_does_not_answer():
         ("silent", errors.Silent, "says nothing"),
         ("smtp", errors.Silent, "it is not SSH"),
         ("slow", errors.Silent, "nothing that is SSH"),
+        ("banner", errors.Silent, "nothing that is SSH|not as we can"),
         ("closes", errors.Refused, "ends the connection at once"),
     ],
 )
@@ -317,6 +318,27 @@ def test_a_host_that_hangs_is_given_up_in_time(server):
         with pytest.raises(errors.TooSlow):
             ssh.run(["uptime"], limit_s=1)
     assert time.monotonic() - began < 3 * ROOM
+
+
+def test_all_stages_together_have_a_limit_too():
+    """A key and then a password, each kept waiting: each has its limit, and both together no more than that."""
+    whole_s = 5.0
+    with serving(is_slow_to_let_in=True) as server:
+        began = time.monotonic()
+        with pytest.raises(errors.Silent, match="not done with our login in time"):
+            connect(server.target(private_key=make_private()), Limits(total_s=whole_s))
+    assert time.monotonic() - began < whole_s * 1.6
+
+
+def test_several_commands_together_have_a_limit_too(tmp_path):
+    """Nobody knows how often sudo is asked."""
+    with serving(hangs="sudo") as server, connect(server.target("deploy"), QUICK) as ssh:
+        ssh.until = time.monotonic() + 1
+        began = time.monotonic()
+        for _ in range(2):
+            with pytest.raises(errors.TooSlow, match="longer than 1 s"):
+                ssh.run(["id"], limit_s=30)
+    assert time.monotonic() - began < 1 * ROOM
 
 
 def test_a_daemon_that_keeps_the_output_open_holds_nobody_up(server):

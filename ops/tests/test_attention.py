@@ -36,6 +36,14 @@ CASES = [
     ({"uplink_mbit": 86, "uplink_limit_mbit": 100}, [("warning", "86 % of the fleet's uplink is used", "spread")]),
     ({"uplink_mbit": 86}, []),
     ({"traffic": (Trouble("fra-1", "96 of 100 GB", "/s"),)}, [("warning", "fra-1: 96 of 100 GB", "month ends")]),
+    ({"seen": (Trouble("fra-1", "SSH: silent", "/s"),), "seen_total": 1}, [("warning", "fra-1: SSH: silent", "moved")]),
+    (
+        {"seen": (Trouble("fra-1", "SSH: silent", "/s"),) * 6, "seen_total": 40},
+        [("warning", "fra-1: SSH: silent", "moved")] * 5
+        + [("warning", "35 more VPSes look odd from outside", "vps_health_check")],
+    ),
+    ({"reboots": 1, "reboot_names": ("fra-1",)}, [("info", "1 VPS waits for a reboot: fra-1", "Drain")]),
+    ({"reboots": 9, "reboot_names": ("a", "b")}, [("info", "9 VPSes wait for a reboot: a, b …", "Drain")]),
     ({"foreign": 1}, [("warning", "1 agent speaks another protocol", "Upgrade")]),
     ({"jobs": (Trouble("check", "overdue", "/j"),)}, [("warning", "check: overdue", "when it ran")]),
     ({"files": 3}, [("info", "3 files failed in 24 hours", "owner")]),

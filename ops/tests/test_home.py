@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from fleet.models import OutsideLook, Vps, VpsStatus
 from ops import home
 from ops.models import Job, Process
 from streams import lifecycle
@@ -47,9 +48,40 @@ def test_what_is_on_air_what_failed_and_how_the_fleet_is(client, alice):
     assert [each["is_alive"] for each in answer.context["processes"]] == [True, False, False, False, False]
 
 
+def seen(name: str, vps_fields: dict | None = None, **fields) -> Vps:
+    """From outside, a minute ago."""
+    vps = build.vps(name, sealed_password="x", **vps_fields or {})
+    at = build.ago(60)
+    values = {"looked_at": at, "seen_at": at, "agent": "active", "nginx": "active", "redis": "ok"}
+    OutsideLook.objects.create(vps=vps, **values | fields)
+    return vps
+
+
+def test_what_was_seen_from_outside_is_named(client):
+    seen("well")
+    seen("locked", trouble="It does not take the password of «root».", trouble_since=build.ago(60))
+    seen("patched", needs_reboot=True)
+    seen("pushes", nginx="failed (exit-code)")
+    seen("away", {"last_heartbeat_at": build.ago(600)}, trouble="No network leads there.")
+    seen("off", {"status": VpsStatus.INACTIVE}, trouble="No network leads to it.")
+    build.vps("bare")
+    Process.objects.create(kind="listener", instance="l", seen_at=timezone.now())
+    found = {each.what: each.tone for each in client.get(HOME).context["concerns"]}
+    for what, tone in {
+        "locked: SSH: It does not take the password of «root».": "warning",
+        "pushes: Its nginx does not run: systemd says «failed (exit-code)».": "warning",
+        "1 VPS waits for a reboot: patched": "info",
+        "away: silent, last heartbeat 10 minutes ago: SSH: No network leads there.": "danger",
+    }.items():
+        assert found.pop(what) == tone
+    assert not [what for what in found if what.startswith(("well", "off", "away", "bare"))]
+
+
 def test_its_queries_do_not_grow(client, alice):
     def taken(number: int) -> int:
         vps = build.vps(f"vps-{number}", max_streams=9)
+        for n in range(number):
+            seen(f"odd-{number}.{n}", trouble="It says nothing.", needs_reboot=True)
         for n in range(number):
             build.running(build.stream(alice, title=f"{number}.{n}"), vps)
         with CaptureQueriesContext(connection) as queries:

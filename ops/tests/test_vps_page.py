@@ -13,7 +13,7 @@ from agent.protocol import Answered, ProcessFacts
 from fleet import asking, history
 from fleet.errors import TooOld
 from fleet.history import Reading
-from fleet.models import ProvisionRun, RedisUser, RunStatus, Vps, VpsStatus
+from fleet.models import OutsideLook, ProvisionRun, RedisUser, RunStatus, Vps, VpsStatus
 from ops import vps_page, vps_views
 from streams.models import EndReason, Run, Status
 from streams.tests import build
@@ -70,6 +70,51 @@ def test_its_queries_do_not_grow(client, vps, alice):
 def test_it_stands_without_redis(client, vps, no_redis):
     assert "fra-1" in text(client.get(address("vps", vps)))
     assert client.get(address("vps_load", vps)).status_code == 503
+
+
+# ------------------------------------------------------------------------------------------------ from outside
+
+
+def look(vps, **fields) -> None:
+    at = timezone.now() - timedelta(minutes=4)
+    values = {"looked_at": at, "seen_at": at, "load": "0.52 0.48 0.40", "cores": 2, "memory": 25.4, "disk": 31.6}
+    more = {"agent": "active", "nginx": "failed (exit-code)", "redis": "no answer in time", "clock_offset_s": -7.0}
+    OutsideLook.objects.update_or_create(vps=vps, defaults=values | more | fields)
+    Vps.objects.filter(pk=vps.pk).update(sealed_password="x")
+
+
+def test_how_it_was_seen_from_outside(client, vps):
+    look(vps, needs_reboot=True)
+    page = text(client.get(address("vps", vps)))
+    for words in [
+        "4 minutes ago", "0.52 0.48 0.40", "2 cores", "25 %", "32 %", "failed (exit-code)", "no answer in time",
+        "-7 s ahead of ours", "reboot it, and let it take streams",
+    ]:  # fmt: skip
+        assert words in page
+
+
+def test_that_it_is_not_seen_is_said_with_when_it_was(client, vps):
+    since = timezone.now() - timedelta(hours=3)
+    look(vps, trouble="<b>It says nothing.", trouble_since=since, seen_at=since)
+    page = text(client.get(address("vps", vps)))
+    for words in [
+        "SSH: &lt;b&gt;It says nothing.",
+        "first failed 3 hours ago",
+        "4 minutes ago",
+        "is from then",
+        "takes streams",
+    ]:
+        assert words in page
+    look(vps, trouble="It says nothing.", trouble_since=since, seen_at=None)
+    assert "0.52 0.48" not in text(client.get(address("vps", vps)))
+
+
+def test_one_that_cannot_be_looked_at_says_so(client, vps):
+    assert "No login is known: it is judged by its heartbeats alone." in text(client.get(address("vps", vps)))
+    Vps.objects.update(sealed_password="x")
+    assert "It was not looked at yet." in text(client.get(address("vps", vps)))
+    Vps.objects.update(is_local=True)
+    assert "This machine is not looked at by SSH" in text(client.get(address("vps", vps)))
 
 
 # ------------------------------------------------------------------------------------------------ curves
@@ -167,9 +212,10 @@ def test_get_asks_and_post_does(client, vps, alice, before, verb, after):
 
 
 def test_health_is_checked_now(client, vps):
-    Vps.objects.update(disk=99)
+    Vps.objects.update(disk=99, sealed_password="old9:AAAA")
     page = text(client.post(address("vps_verb", vps, "check"), follow=True))
     assert "disk 99 % full" in page
+    assert "SSH: Its password or key does not open" in page
     assert AuditEntry.objects.filter(verb="check health").exists()
 
 

@@ -65,7 +65,7 @@ async def test_the_owner_and_an_operator_may_look_others_may_not(quick):
     alice, bob, olga, stream = await people_and_stream()
     for user, wanted in [(alice, True), (olga, True), (bob, False), (AnonymousUser(), False)]:
         page = socket(f"/ws/stream/{stream.pk}", user)
-        connected, code = await page.connect()
+        connected, code = await page.connect(LIMIT_S)
         assert connected is wanted
         assert wanted or code == NOT_FOUND
         await page.disconnect()
@@ -103,12 +103,12 @@ def end_sessions(_user):
 async def test_a_page_hears_nothing_more_once_its_user_is_out(quick, path, end):
     alice, _, _, stream = await people_and_stream()
     page = socket(path.format(stream.pk), alice)
-    await page.connect()
+    await page.connect(LIMIT_S)
     await poke(stream)
-    await page.receive_from(timeout=3)
+    await page.receive_from(timeout=LIMIT_S)
     await end(alice)
     await poke(stream, urgent=True)
-    assert (await page.receive_output(timeout=3)) == {"type": "websocket.close", "code": SIGNED_OUT}
+    assert (await page.receive_output(timeout=LIMIT_S)) == {"type": "websocket.close", "code": SIGNED_OUT}
     await page.disconnect()
 
 
@@ -119,7 +119,7 @@ async def test_nobody_has_no_list(quick):
 async def test_it_begins_with_the_snapshot_and_follows_the_pokes(quick):
     alice, _, _, stream = await people_and_stream()
     page = socket(f"/ws/stream/{stream.pk}", alice)
-    await page.connect()
+    await page.connect(LIMIT_S)
     assert "off air" in await page.receive_from(timeout=LIMIT_S)
     await database_sync_to_async(actions.start)(stream, alice)
     assert "starting" in await page.receive_from(timeout=LIMIT_S)
@@ -129,7 +129,7 @@ async def test_it_begins_with_the_snapshot_and_follows_the_pokes(quick):
 async def test_ping_is_answered(quick):
     alice, _, _, stream = await people_and_stream()
     page = socket(f"/ws/stream/{stream.pk}", alice)
-    await page.connect()
+    await page.connect(LIMIT_S)
     await page.receive_from(timeout=LIMIT_S)
     await page.send_to(text_data="ping")
     assert await page.receive_from(timeout=LIMIT_S) == "pong"
@@ -142,7 +142,7 @@ async def test_ping_is_answered(quick):
 async def test_a_burst_is_one_push_at_once_and_one_at_the_end(quick):
     alice, _, _, stream = await people_and_stream()
     page = socket(f"/ws/stream/{stream.pk}", alice)
-    await page.connect()
+    await page.connect(LIMIT_S)
     await page.receive_from(timeout=LIMIT_S)
     assert await page.receive_nothing(timeout=0.5)
     loop = asyncio.get_running_loop()
@@ -173,7 +173,7 @@ async def test_a_change_of_state_does_not_wait_for_the_end_of_the_second(monkeyp
     monkeypatch.setattr(PageConsumer, "urgent_s", 0.1)
     alice, _, _, stream = await people_and_stream()
     page = socket(f"/ws/stream/{stream.pk}", alice)
-    await page.connect()
+    await page.connect(LIMIT_S)
     await page.receive_from(timeout=LIMIT_S)
     await poke(stream)
     assert await page.receive_nothing(timeout=0.3)
@@ -186,7 +186,7 @@ async def test_a_change_of_state_does_not_wait_for_the_end_of_the_second(monkeyp
 async def test_an_old_page_and_the_events_equal_a_fresh_page(quick):
     alice, _, _, stream = await people_and_stream()
     page = socket(f"/ws/stream/{stream.pk}", alice)
-    await page.connect()
+    await page.connect(LIMIT_S)
     seen = parts(await page.receive_from(timeout=LIMIT_S))
     await database_sync_to_async(live_through_a_start)(stream, alice)
     fresh = await database_sync_to_async(fresh_page)(stream.pk)
@@ -226,7 +226,7 @@ async def test_the_list_is_sent_the_rows_that_changed(quick):
     alice, bob, _, stream = await people_and_stream()
     other = await database_sync_to_async(build.stream)(bob, "Bobs channel")
     page = socket("/ws/streams", alice)
-    await page.connect()
+    await page.connect(LIMIT_S)
     await poke(other)
     assert await page.receive_nothing(timeout=0.4)
     await database_sync_to_async(actions.start)(stream, alice)
@@ -240,7 +240,7 @@ async def test_the_list_is_sent_the_rows_that_changed(quick):
 async def test_the_list_hears_how_many_are_on_air(quick):
     alice, _, _, stream = await people_and_stream()
     page = socket("/ws/streams", alice)
-    await page.connect()
+    await page.connect(LIMIT_S)
     await database_sync_to_async(actions.start)(stream, alice)
     html = await page.receive_from(timeout=LIMIT_S)
     assert 'id="stream-number-on_air">1<' in html
@@ -251,20 +251,20 @@ async def test_the_list_hears_how_many_are_on_air(quick):
 async def test_the_list_is_told_of_streams_that_come_and_go(quick):
     alice, bob, _, stream = await people_and_stream()
     page = socket("/ws/streams", alice)
-    await page.connect()
+    await page.connect(LIMIT_S)
     await database_sync_to_async(actions.duplicate)(await database_sync_to_async(build.stream)(bob), bob)
     assert await page.receive_nothing(timeout=0.4)
     await database_sync_to_async(actions.duplicate)(stream, alice)
-    assert "data-list-changed" in await page.receive_from(timeout=3)
+    assert "data-list-changed" in await page.receive_from(timeout=LIMIT_S)
     await database_sync_to_async(actions.delete)(stream, alice)
-    assert "data-list-changed" in await page.receive_from(timeout=3)
+    assert "data-list-changed" in await page.receive_from(timeout=LIMIT_S)
     await page.disconnect()
 
 
 async def test_a_deleted_stream_is_gone_from_its_page_without_a_crash(quick):
     alice, _, _, stream = await people_and_stream()
     page = socket(f"/ws/stream/{stream.pk}", alice)
-    await page.connect()
+    await page.connect(LIMIT_S)
     await page.receive_from(timeout=LIMIT_S)
     pk, owner = stream.pk, stream.owner_id
     await database_sync_to_async(actions.delete)(stream, alice)
@@ -281,7 +281,7 @@ async def test_silence_too_is_shown(monkeypatch):
     monkeypatch.setattr(PageConsumer, "refresh_s", 0.1)
     alice, _, _, stream = await people_and_stream()
     page = socket(f"/ws/stream/{stream.pk}", alice)
-    await page.connect()
+    await page.connect(LIMIT_S)
     await page.receive_from(timeout=LIMIT_S)
     assert "stream-state" in await page.receive_from(timeout=LIMIT_S)
     await page.disconnect()

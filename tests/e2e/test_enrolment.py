@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from fleet.provision import apt
 from lab.hosts import Host, Lab
@@ -113,6 +114,52 @@ def test_provisioning_knows_that_road_too(page: Page, product: Product, host: Ho
     changed = provision(page)
     assert not {"Start the agent", "Put the agent there", "Tell it who it is"} & set(changed), changed
     assert pid(host) == began
+
+
+SOON: Final = """\
+from django.utils import timezone
+from ops.models import Job
+Job.objects.filter(name="check VPSes").update(next_run_at=timezone.now())
+"""
+
+
+def seen(page: Page, label: str) -> Locator:
+    """What is said of it under «From outside, by SSH»."""
+    row = page.locator("section", has_text="From outside, by SSH").locator("dl.facts > div")
+    return row.filter(has=page.locator("dt", has_text=re.compile(f"^{label}"))).locator("dd")
+
+
+def test_it_is_seen_from_outside(page: Page, product: Product, host: Host) -> None:
+    """By the scheduler and a worker, then by the button: all fields; a pending reboot; an agent that was stopped."""
+    page.goto("/admin/fleet/")
+    page.get_by_role("link", name="fra-2", exact=True).click()
+    product.manage("shell", "-c", SOON)
+    expect(seen(page, "Last look")).to_contain_text("seen", timeout=LONG_MS)
+    expect(seen(page, "Load over")).to_have_text(re.compile(r"^\d+\.\d\d \d+\.\d\d \d+\.\d\d \d+ cores?$"))
+    for label in ("Memory", "Disk the agent works on"):
+        expect(seen(page, label)).to_have_text(re.compile(r"^\d+ %$"))
+    for label, words in {
+        "Agent": "active",
+        "nginx": "active",
+        "Redis from there": "ok",
+        "Reboot": "not needed",
+    }.items():
+        expect(seen(page, label)).to_have_text(words)
+    expect(seen(page, "Its clock")).to_have_text("right to the second")
+
+    host.run(["touch", "/run/reboot-required"])
+    page.get_by_role("button", name="Check health").click()
+    expect(page.locator(".messagelist")).to_contain_text("«fra-2» is well. It waits to be rebooted.")
+    expect(seen(page, "Reboot")).to_contain_text("pending")
+
+    host.run(["systemctl", "stop", "ezstream-agent"])
+    expect(page.locator(".vps-state")).to_contain_text("silent", timeout=LONG_MS)
+    page.get_by_role("button", name="Check health").click()
+    why = "its agent does not run: systemd says «inactive (dead)»"
+    expect(page.locator(".vps-state")).to_contain_text(why)
+    host.run(["systemctl", "start", "ezstream-agent"])
+    expect(page.locator(".vps-state")).to_contain_text("takes streams", timeout=LONG_MS)
+    host.run(["rm", "/run/reboot-required"])
 
 
 def test_redis_by_a_tunnel(page: Page, product: Product, host: Host) -> None:

@@ -49,9 +49,12 @@ def runs(host: Host, unit: str) -> bool:
 
 
 def test_what_an_operator_is_told_by_the_test(page: Page, fresh_vps: FreshVps) -> None:
-    """Hung, installed anew, switched off: each within ten seconds, each by its name."""
+    """Full, hung, installed anew, switched off: each within ten seconds, each by its name."""
     host = fresh_vps()
     add(page, host, "troubled")
+    host.fill_disk()
+    tests_as(page, r"Only 0\.0 GiB of its disk are free")
+    host.run(["sh", "-c", "rm /full.*"])
     host.freeze()
     tests_as(page, "says nothing")
     host.thaw()
