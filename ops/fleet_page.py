@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import redis
 import structlog
-from django.conf import settings
 from django.contrib.auth.decorators import permission_required
 from django.core.paginator import Page, Paginator
 from django.db.models import Case, F, FloatField, OrderBy, Q, QuerySet, Value, When
@@ -22,6 +21,7 @@ from django.views.decorators.http import require_safe
 
 from fleet import history, standing, traffic, versions
 from fleet.models import Vps
+from fleet.provision import bundle
 from ops import live
 from ops.sparkline import Spark, spark
 
@@ -135,11 +135,12 @@ def rows(vpses: Page[Vps] | Sequence[Vps], now: datetime) -> list[Row]:
     ids = [vps.pk for vps in vpses]
     curves = _curves(ids, now)
     sent = traffic.used_this_month(ids, now)
+    ours = bundle.version()
     return [
         Row(
             vps=vps,
             standing=standing.of(vps, now),
-            skew=versions.skew(vps.agent_version, vps.agent_protocol, settings.VERSION),
+            skew=versions.skew(vps.agent_version, vps.agent_protocol, ours),
             spark=_spark(curves.get(vps.pk)),
             sent_bytes=sent.get(vps.pk),
         )
