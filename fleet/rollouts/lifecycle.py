@@ -11,8 +11,10 @@ scheduler each minute; that any of them calls it twice, or dies before, does no 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
@@ -23,6 +25,26 @@ from fleet.errors import WrongState
 from fleet.models import ProvisionRun, Rollout, RolloutStatus, RunStatus, Vps
 from fleet.provision import lifecycle
 from kit.conflicts import again_on_conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """Servers in service whose agent is another one."""
+
+    due: list[Vps]
+    unreachable: list[Vps]
+    """We know no password and no key of them, or not their host key."""
+
+
+def wanted(version: str) -> Outdated:
+    others = list(Vps.objects.filter(status__in=IN_SERVICE).exclude(agent_version=version).order_by("name"))
+    due = [vps for vps in others if may_sign_in(vps)]
+    return Outdated(due, [vps for vps in others if vps not in due])
+
+
+def may_sign_in(vps: Vps) -> bool:
+    is_known = bool(vps.host_key or settings.SSH_TRUST_FIRST_USE)
+    return is_known and bool(vps.sealed_password or vps.sealed_private_key)
 
 
 def begin(vpses: Sequence[Vps], actor: User | None, now: datetime, version: str) -> Rollout:
