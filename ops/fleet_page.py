@@ -22,6 +22,8 @@ from django.views.decorators.http import require_safe
 from fleet import history, standing, traffic, versions
 from fleet.models import Vps
 from fleet.provision import bundle
+from fleet.rollouts import lifecycle as rollouts
+from fleet.rollouts import pages
 from ops import live
 from ops.sparkline import Spark, spark
 
@@ -93,8 +95,12 @@ def page(request: HttpRequest) -> HttpResponse:
     asked = asked_in(request.GET.dict())
     shown = Paginator(found(asked, now), PAGE_SIZE).get_page(request.GET.get("page"))
     names = Vps.objects.order_by()
+    ours = bundle.version()
     context = {
         "title": _("Fleet"),
+        "ours": ours,
+        "outdated": rollouts.outdated(ours).count(),
+        "rollout": pages.open_one(),
         "asked": asked,
         "page": shown,
         "rows": rows(shown, now),

@@ -16,6 +16,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts import audit
@@ -37,9 +38,14 @@ class Outdated:
 
 
 def wanted(version: str) -> Outdated:
-    others = list(Vps.objects.filter(status__in=IN_SERVICE).exclude(agent_version=version).order_by("name"))
+    others = list(outdated(version).order_by("name"))
     due = [vps for vps in others if may_sign_in(vps)]
     return Outdated(due, [vps for vps in others if vps not in due])
+
+
+def outdated(version: str) -> QuerySet[Vps]:
+    """One on this machine runs from the source."""
+    return Vps.objects.filter(status__in=IN_SERVICE, is_local=False).exclude(agent_version=version)
 
 
 def may_sign_in(vps: Vps) -> bool:

@@ -1,12 +1,14 @@
 """Upgrades of several servers, one after another: what is next, what ends it, who may, and what a lost worker costs."""
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import AuditEntry
 from fleet import actions, tasks
 from fleet.errors import WrongState
 from fleet.lifecycle import Event
+from fleet.management.commands import fleet_upgrade
 from fleet.models import ProvisionRun, Rollout, RolloutStatus, RunStatus, Vps, VpsStatus
 from fleet.provision import bundle, runner
 from fleet.provision import lifecycle as runs
@@ -214,3 +216,64 @@ def test_who_is_to_be_upgraded(db, queued):
     found = rollouts.wanted(ours)
     assert [vps.name for vps in found.due] == ["drains", "never-heard", "old"]
     assert [vps.name for vps in found.unreachable] == ["pasted"]
+
+
+# ------------------------------------------------------------------------------------------------ the command
+
+
+@pytest.fixture
+def worker(queued, monkeypatch):
+    """Does what is queued whenever the command waits; `outcomes` are the reasons, empty for what goes well."""
+    outcomes: list[str] = []
+
+    def work(_seconds: float) -> None:
+        if len(outcomes) < len(names(queued)):
+            outcomes.append("It does not start." if names(queued)[-1] in worker_fails else "")
+            ends(queued[-1], outcomes[-1])
+
+    worker_fails: set[str] = set()
+    monkeypatch.setattr(fleet_upgrade.time, "sleep", work)
+    return worker_fails
+
+
+def test_the_command_tells_and_waits(fleet, worker, capsys):
+    Vps.objects.update(agent_version="0.0.1+abc")
+    call_command("fleet_upgrade", "--all")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"3 to agent {bundle.version()}: ams, fra, sgp"
+    assert [line for line in said if line.startswith("«ams»")] == [
+        "«ams»: waiting for a worker", f"«ams»: unchanged, it is {bundle.version()} already",
+    ]  # fmt: skip
+    assert Rollout.objects.get().state is RolloutStatus.DONE
+
+
+def test_the_command_fails_with_what_failed(fleet, worker, capsys):
+    worker.add("fra")
+    with pytest.raises(CommandError, match=r"«fra»: It does not start\.; left as they are: sgp"):
+        call_command("fleet_upgrade", "ams", "fra", "sgp")
+    assert "«fra»: failed: It does not start." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [([], "name VPSes, or say --all"), (["ams", "--all"], "name VPSes"), (["xxx"], "no VPS named «xxx»")],
+)
+def test_what_the_command_does_not_take(fleet, worker, arguments, words):
+    with pytest.raises(CommandError, match=words):
+        call_command("fleet_upgrade", *arguments)
+
+
+def test_the_command_has_nothing_to_do(fleet, worker, capsys):
+    Vps.objects.update(agent_version=bundle.version())
+    build.vps("pasted", agent_version="0.0.1+abc")
+    call_command("fleet_upgrade", "--all")
+    assert capsys.readouterr().out.splitlines() == [
+        "«pasted»: not from here, we cannot sign in there", "every agent is of this version already",
+    ]  # fmt: skip
+
+
+def test_the_command_does_not_wait_for_ever(fleet, queued):
+    with pytest.raises(CommandError, match="not over yet"):
+        call_command("fleet_upgrade", "ams", "--limit", "0")
+    with pytest.raises(CommandError, match="being upgraded already"):
+        call_command("fleet_upgrade", "fra")
