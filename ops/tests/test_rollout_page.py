@@ -51,7 +51,7 @@ def post_all(client, fleet):
 
 def test_it_names_which_servers_from_which_agent_to_which(client, fleet):
     page = text(client.get(reverse("admin:fleet")))
-    assert f"3 agents are others than {bundle.version()}." in page
+    assert f"3 servers have another agent than {bundle.version()}." in page
     assert ASK in page
     page = text(client.get(ASK))
     for words in (f"2 servers to agent {bundle.version()}", "ams", "fra", OLD, "draining", "not from here", "pasted"):
