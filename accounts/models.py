@@ -177,10 +177,11 @@ class SignIn(models.Model):
 _DONE: Final = {
     "add destination": _("Added a destination to"), "admit to redis": _("Admitted to Redis"),
     "cancel provisioning": _("Cancelled the provisioning of"), "cancel upload": _("Cancelled the upload of"),
+    "cancel upgrade of agents": _("Cancelled the upgrades to"),
     "change": _("Changed"), "change account": _("Changed the account"), "change password": _("Changed the password"),
     "check health": _("Checked the health of"), "clear schedule": _("Cleared the schedule of"),
     "confirm host key": _("Confirmed the host key of"), "create": _("Created"),
-    "cut off from redis": _("Cut off from Redis"), "delete": _("Deleted"),
+    "cut off from redis": _("Cut off from Redis"), "decommission": _("Decommissioned"), "delete": _("Deleted"),
     "disable": _("Switched off"), "duplicate": _("Copied to"), "enable": _("Switched on"),
     "enrol": _("Registered by a command"), "force stop": _("Force-stopped"),
     "forget host key": _("Forgot the host key of"), "insert": _("Inserted into"), "leave on air": _("Left on air"),
@@ -197,7 +198,8 @@ _DONE: Final = {
     "set draining": _("Drained"), "set inactive": _("Took out of service"), "set password": _("Set the password of"),
     "set schedule": _("Set the schedule of"), "start": _("Started"), "steer": _("Steered"), "stop": _("Stopped"),
     "switch off": _("Switched off"), "switch on": _("Switched on"), "test": _("Tested"),
-    "test connection": _("Tested the connection to"), "try now": _("Tried at once"), "upload": _("Uploaded"),
+    "test connection": _("Tested the connection to"), "try now": _("Tried at once"),
+    "upgrade agent": _("Upgraded the agent of"), "upgrade agents": _("Upgraded the agents to"), "upload": _("Uploaded"),
     "verify e-mail": _("Confirmed the e-mail of"),
 }  # fmt: skip
 

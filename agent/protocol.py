@@ -85,8 +85,8 @@ def vps_of_channel(channel: str) -> int:
     return int(suffix)
 
 
-def is_compatible(protocol: int) -> bool:
-    return abs(protocol - PROTOCOL_VERSION) <= SKEW
+def is_compatible(protocol: int, ours: int = PROTOCOL_VERSION) -> bool:
+    return abs(protocol - ours) <= SKEW
 
 
 def version_of(source: str, bundle: str) -> str:

@@ -280,6 +280,8 @@ DEMO_PLATFORM_URL = env.str("DEMO_PLATFORM_URL", default="")
 # ------------------------------------------------------------------------------------------------ fleet
 SSH_TRUST_FIRST_USE = env.bool("SSH_TRUST_FIRST_USE", default=False)
 """Take the host key a server shows first without asking an operator. A changed one is refused in any case."""
+AGENT_SOURCE = env.str("AGENT_SOURCE", default=str(BASE_DIR / "agent"))
+"""The source of the agent that is put on servers: another folder to bring a changed one to some fleet first."""
 PROVISION_UPGRADE = env.str("PROVISION_UPGRADE", default="security")
 """What provisioning upgrades: `security`, `full` or `none`."""
 PROVISION_FIREWALL = env.bool("PROVISION_FIREWALL", default=True)

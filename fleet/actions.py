@@ -5,6 +5,7 @@ What is queued while Redis is away is not lost: `take_up_lost` finds it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -17,15 +18,16 @@ from django.utils.translation import ngettext
 
 from accounts import audit
 from accounts.models import User
-from fleet import checkups, looking, redis_users, tasks
+from fleet import checkups, looking, removing, tasks
 from fleet.checkups import Checkup
 from fleet.errors import Refused, WrongState
 from fleet.lifecycle import Event
 from fleet.lifecycle import fire as fire_vps
-from fleet.models import ProvisionRun, RunStatus, Vps, VpsStatus
-from fleet.provision import keys, lifecycle, probing, restarting
+from fleet.models import ProvisionRun, Rollout, RunStatus, Vps, VpsStatus
+from fleet.provision import bundle, keys, lifecycle, probing, restarting
 from fleet.provision.errors import SshError
 from fleet.provision.lifecycle import MOST_TAKINGS, STALE
+from fleet.rollouts import lifecycle as rollouts
 from kit.actors import send_after_commit
 from kit.conflicts import again_on_conflict
 from kit.crypto import CannotOpenError
@@ -35,15 +37,67 @@ log = structlog.get_logger(__name__)
 
 def provision(vps: Vps, actor: User | None) -> ProvisionRun:
     """Queues it. Raises `WrongState`."""
-    if not (vps.sealed_password or vps.sealed_private_key):
-        raise WrongState(_("Give it a password or a private key first."))
-    if not vps.host_key and not settings.SSH_TRUST_FIRST_USE:
-        raise WrongState(_("Its host key is not confirmed yet: test the connection, and confirm it."))
+    require_login(vps)
     with transaction.atomic():
         run = lifecycle.begin(vps, actor, timezone.now())
         audit.record(actor, "provision", vps, run=run.pk)
         send_after_commit(tasks.provision, run.pk, robust=True)
     return run
+
+
+def upgrade(vps: Vps, actor: User | None) -> ProvisionRun:
+    """Queues it: the agent this control plane brings, in the place of the one there. Raises `Refused`."""
+    require_login(vps)
+    version = offered_version()
+    with transaction.atomic():
+        run = lifecycle.begin_upgrade(vps, actor, timezone.now(), version)
+        audit.record(actor, "upgrade agent", vps, run=run.pk, to=version)
+        send_after_commit(tasks.provision, run.pk, robust=True)
+    return run
+
+
+def decommission(vps: Vps, actor: User | None) -> ProvisionRun:
+    """Queues it: what is ours goes from the server, then the VPS from the fleet. Raises `Refused`."""
+    require_login(vps)
+    with transaction.atomic():
+        run = lifecycle.begin_decommission(vps, actor, timezone.now())
+        audit.record(actor, "decommission", vps, run=run.pk)
+        send_after_commit(tasks.provision, run.pk, robust=True)
+    return run
+
+
+def roll_out(vpses: Sequence[Vps], actor: User | None) -> Rollout:
+    """Upgrades them one after another; the first failure stops the rest. Raises `Refused`."""
+    for vps in vpses:
+        require_login(vps)
+    with transaction.atomic():
+        rollout = rollouts.begin(vpses, actor, timezone.now(), offered_version())
+        audit.record(actor, "upgrade agents", rollout, vpses=[vps.name for vps in vpses])
+        tasks.go_on_with_rollout(timezone.now())
+    return rollout
+
+
+def cancel_rollout(rollout: Rollout, actor: User | None) -> None:
+    """The upgrade in hand comes to its end, no other begins. Raises `WrongState`."""
+    with transaction.atomic():
+        rollouts.cancel(rollout, timezone.now())
+        audit.record(actor, "cancel upgrade of agents", rollout)
+
+
+def require_login(vps: Vps) -> None:
+    """Raises `WrongState` when we cannot sign in there at all."""
+    if not (vps.sealed_password or vps.sealed_private_key):
+        raise WrongState(_("Give it a password or a private key first."))
+    if not vps.host_key and not settings.SSH_TRUST_FIRST_USE:
+        raise WrongState(_("Its host key is not confirmed yet: test the connection, and confirm it."))
+
+
+def offered_version() -> str:
+    """What the agent of our bundle calls itself. Raises `Refused` when it cannot be made."""
+    try:
+        return bundle.current().version
+    except bundle.BundleError as error:
+        raise Refused(str(error)) from error
 
 
 def resume(run: ProvisionRun, actor: User | None) -> None:
@@ -58,7 +112,7 @@ def cancel(run: ProvisionRun, actor: User | None) -> None:
     """Ends it after what cannot be stopped. Raises `WrongState`."""
     with transaction.atomic():
         lifecycle.ask_to_cancel(run, timezone.now())
-        audit.record(actor, "cancel provisioning", run.vps, run=run.pk)
+        audit.record(actor, "cancel provisioning", run.vps, run=run.pk, what=run.kind)
 
 
 def test_connection(vps: Vps, actor: User | None) -> probing.Probe:
@@ -111,8 +165,7 @@ def check_all(now: datetime) -> str:
 
 def restart_agent(vps: Vps, actor: User | None) -> None:
     """Streams stay on air. Within half a minute; raises Refused."""
-    if vps.state is VpsStatus.PROVISIONING:
-        raise WrongState(_("It is being provisioned: that restarts its agent when it has to."))
+    removing.refuse_at_work(vps)
     try:
         restarting.restart_agent(vps)
     except (SshError, CannotOpenError) as error:
@@ -123,33 +176,20 @@ def restart_agent(vps: Vps, actor: User | None) -> None:
 @again_on_conflict
 @transaction.atomic
 def remove(vps: Vps, actor: User | None, request: HttpRequest | None = None) -> None:
-    """Out of the fleet and out of Redis, with its secrets; runs it carried still name it. Raises Refused while streams
-    are on it, or on their way from it, and while it is being provisioned."""
-    Vps.objects.select_for_update().get(pk=vps.pk)
-    held: int = Vps.objects.with_current_streams().get(pk=vps.pk).current_streams  # type: ignore[attr-defined]
-    if held:
-        words = ngettext(
-            "«%(vps)s» carries %(n)d stream. Drain it, and remove it when that is over.",
-            "«%(vps)s» carries %(n)d streams. Drain it, and remove it when they are over.",
-            held,
-        )
-        raise Refused(words % {"vps": vps.name, "n": held})
+    """Out of the fleet and out of Redis, with its secrets; runs it carried still name it. The server is left as it is.
+    Raises Refused while streams are on it, or on their way from it, and while it is being worked at."""
+    removing.lock_idle(vps)
     fire_vps(vps.pk, Event.REMOVE)
     audit.record(actor, "delete", vps, request)
-    if vps.runs.exists():
-        redis_users.cut_off(vps, actor)
-        secrets = {"sealed_password": "", "sealed_private_key": "", "host_key": ""}
-        Vps.objects.filter(pk=vps.pk).update(removed_at=timezone.now(), **secrets)
-        return
-    vps_id = vps.pk
-    vps.delete()
-    redis_users.forget(vps_id)
+    removing.take_out(vps, actor)
 
 
 def take_up_lost(now: datetime) -> str:
-    """For the scheduler: runs whose worker is gone, or that nobody took, are queued again; not for ever."""
+    """For the scheduler: runs whose worker is gone, or that nobody took, are queued again; not for ever. A rollout
+    whose worker went between two servers goes on, too."""
     lost = ProvisionRun.objects.filter(ended_at__isnull=True, touched_at__lt=now - STALE).select_related("vps")
     taken = sum(_take_up(run, now) for run in lost)
+    tasks.go_on_with_rollout(now)
     return ngettext("%(n)d provisioning taken up again", "%(n)d provisionings taken up again", taken) % {"n": taken}
 
 

@@ -222,10 +222,10 @@ class VpsAdmin(NoBulkDelete, admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(ProvisionRun)
 class ProvisionRunAdmin(ReadOnlyAdmin):
-    list_display = ["asked", "vps", "state_pill", "took", "actor", "why"]
+    list_display = ["asked", "vps", "kind", "state_pill", "took", "actor", "why"]
     list_display_links = ["asked"]
     list_select_related = ["vps", "actor"]
-    list_filter = ["status", "vps"]
+    list_filter = ["kind", "status", "vps"]
     search_fields = ["vps__name", "vps__host"]
     show_facets = admin.ShowFacets.NEVER
 

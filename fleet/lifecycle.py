@@ -1,4 +1,10 @@
-"""The states of a VPS as a table. Nothing else changes the `status` of one that is there."""
+"""The states of a VPS as a table. Nothing else changes the `status` of one that is there.
+
+An upgrade of the agent is no state: streams stay on air through it, and for the two seconds in which no agent is there
+the old one has said itself that it takes nothing new (`Vps.accepting`). So an active VPS stays active, a draining one
+goes on draining; only when no agent is heard after it has the VPS failed (`BROKEN`). A decommissioning is one: the VPS
+is PROVISIONING, which keeps every stream and every other verb off it, and leaves the fleet by it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +25,10 @@ class Event(StrEnum):
     """It is being made ready: no new streams; those on it stay."""
     PROVISIONED = "provisioned"
     FAILED = "failed"
+    DECOMMISSIONED = "decommissioned"
+    """Nothing of ours is there any more."""
+    BROKEN = "broken"
+    """An upgrade failed, and its agent is not heard since, neither the new one nor the old."""
     ACTIVATE = "activate"
     DRAIN = "drain"
     """No new streams; those on it play to their end."""
@@ -37,6 +47,10 @@ TRANSITIONS: Final[dict[tuple[VpsStatus, Event], VpsStatus]] = {
     (DRAINING, Event.PROVISION): PROVISIONING,
     (PROVISIONING, Event.PROVISIONED): ACTIVE,
     (PROVISIONING, Event.FAILED): ERROR,
+    (PROVISIONING, Event.DECOMMISSIONED): INACTIVE,
+    (ACTIVE, Event.BROKEN): ERROR,
+    (DRAINING, Event.BROKEN): ERROR,
+    (INACTIVE, Event.BROKEN): ERROR,
     (INACTIVE, Event.ACTIVATE): ACTIVE,
     (ERROR, Event.ACTIVATE): ACTIVE,
     (DRAINING, Event.ACTIVATE): ACTIVE,

@@ -218,8 +218,16 @@ class OutsideLook(models.Model):
         return f"{self.vps} · {self.looked_at:%Y-%m-%d %H:%M:%S}"
 
 
+class RunKind(models.TextChoices):
+    """What is done to a server over SSH, step by step."""
+
+    PROVISION = "PROVISION", _("provisioning")
+    UPGRADE = "UPGRADE", _("upgrade of its agent")
+    DECOMMISSION = "DECOMMISSION", _("decommissioning")
+
+
 class RunStatus(TonedChoices):
-    """Of a provisioning."""
+    """Of a provisioning, an upgrade, a decommissioning."""
 
     QUEUED = "QUEUED", _("waiting for a worker")
     RUNNING = "RUNNING", _("at work")
@@ -244,10 +252,56 @@ class StepStatus(TonedChoices):
         return {"RUNNING": "info", "CHANGED": "live", "FAILED": "danger"}
 
 
+class RolloutStatus(TonedChoices):
+    RUNNING = "RUNNING", _("at work")
+    DONE = "DONE", _("done")
+    FAILED = "FAILED", _("failed")
+    CANCELLED = "CANCELLED", _("cancelled")
+
+    @classmethod
+    def tones(cls) -> dict[str, str]:
+        return {"RUNNING": "info", "DONE": "live", "FAILED": "danger", "CANCELLED": "warning"}
+
+
+class Rollout(models.Model):
+    """Upgrades of several servers, one after another; each is a `ProvisionRun`. `fleet.rollouts.lifecycle` alone
+    changes its status."""
+
+    version = models.CharField(max_length=40)
+    """Of the agent that is put there."""
+    vpses = models.ManyToManyField(Vps, related_name="rollouts")
+    status = models.CharField(max_length=10, choices=RolloutStatus.choices, default=RolloutStatus.RUNNING)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    requested_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-requested_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["status"], condition=models.Q(status=RolloutStatus.RUNNING), name="one_rollout_at_a_time"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.version
+
+    @property
+    def state(self) -> RolloutStatus:
+        return RolloutStatus(self.status)
+
+
 class ProvisionRun(models.Model):
-    """One provisioning of a server, with what it said. `fleet.provision.lifecycle` alone changes its status."""
+    """One provisioning of a server (or upgrade, or decommissioning: `kind`), with what it said.
+    `fleet.provision.lifecycle` alone changes its status."""
 
     vps = models.ForeignKey(Vps, models.CASCADE, related_name="provisions", verbose_name=_("VPS"))
+    kind = models.CharField(_("what"), max_length=12, choices=RunKind.choices, default=RunKind.PROVISION)
+    rollout = models.ForeignKey(Rollout, models.SET_NULL, null=True, related_name="runs", editable=False)
+    from_version = models.CharField(max_length=40, blank=True, editable=False)
+    to_version = models.CharField(max_length=40, blank=True, editable=False)
+    """Of an upgrade: what its agent called itself when it was asked for, and what it is to call itself."""
     place = models.CharField(_("server"), max_length=270, editable=False)
     """Host and port, as one: two rows of the same server are not provisioned at once either."""
     status = models.CharField(_("status"), max_length=10, choices=RunStatus.choices, default=RunStatus.QUEUED)
@@ -273,7 +327,10 @@ class ProvisionRun(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["place"], condition=models.Q(ended_at__isnull=True), name="one_provisioning_of_a_server"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["rollout"], condition=models.Q(ended_at__isnull=True), name="one_upgrade_of_a_rollout"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -288,8 +345,13 @@ class ProvisionRun(models.Model):
         return self.ended_at is not None
 
     @property
+    def what(self) -> RunKind:
+        return RunKind(self.kind)
+
+    @property
     def may_resume(self) -> bool:
-        return self.state in (RunStatus.FAILED, RunStatus.CANCELLED)
+        """The others take seconds and look at everything first: they are asked for anew."""
+        return self.what is RunKind.PROVISION and self.state in (RunStatus.FAILED, RunStatus.CANCELLED)
 
 
 class ProvisionStep(models.Model):

@@ -5,6 +5,7 @@ They have a queue and a worker of their own: a server takes minutes, and neither
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 import dramatiq
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from fleet import looking
 from fleet.provision import runner
+from fleet.rollouts import lifecycle as rollouts
 from kit.actors import send_after_commit
 
 QUEUE: Final = "fleet"
@@ -27,6 +29,14 @@ _AFTERWARDS: Final = 10
 def provision(run_id: int) -> None:
     if not runner.run(run_id):
         send_after_commit(provision, run_id)
+        return
+    go_on_with_rollout(timezone.now())
+
+
+def go_on_with_rollout(now: datetime) -> None:
+    """Queues the next upgrade of the one that is at work, when it is its turn."""
+    for run_id in rollouts.go_on(now):
+        send_after_commit(provision, run_id, robust=True)
 
 
 @dramatiq.actor(

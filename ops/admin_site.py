@@ -23,12 +23,15 @@ class OperatorsSite(admin.AdminSite):
     enable_nav_sidebar = False  # the tables need the width; the way around stands in the header
 
     def get_urls(self) -> list[Any]:
-        from ops import fleet_page, incidents, vps_page, vps_views  # the site exists before the models do
+        from ops import fleet_page, incidents, rollout_page, vps_page, vps_views  # the site exists before the models do
 
         return [
             path("incidents/", self.admin_view(incidents.page), name="incidents"),
             path("incidents.csv", self.admin_view(incidents.table), name="incidents_csv"),
             path("fleet/", self.admin_view(fleet_page.page), name="fleet"),
+            path("fleet/upgrade/", self.admin_view(rollout_page.ask), name="fleet_upgrade"),
+            path("fleet/upgrades/<int:pk>/", self.admin_view(rollout_page.page), name="rollout"),
+            path("fleet/upgrades/<int:pk>/cancel/", self.admin_view(rollout_page.cancel), name="rollout_cancel"),
             path("fleet/servers/<int:pk>/", self.admin_view(vps_page.page), name="vps"),
             path("fleet/servers/<int:pk>/load.json", self.admin_view(vps_page.load), name="vps_load"),
             path("fleet/servers/<int:pk>/ask/<slug:what>/", self.admin_view(vps_views.ask), name="vps_ask"),

@@ -10,7 +10,7 @@ from django.db.models import Avg, Count, F, FloatField, Max, Q, Sum
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
-from agent.protocol import PROTOCOL_VERSION
+from agent.protocol import PROTOCOL_VERSION, SKEW
 from fleet import standing
 from fleet.checkups import IN_SERVICE
 from fleet.models import MonthTraffic, Vps, VpsStatus, heard_lately
@@ -77,11 +77,12 @@ def _sums(now: datetime) -> dict[str, Any]:
     served = Q(status__in=IN_SERVICE)
     heard = served & heard_lately(now)
     limited = heard & Q(uplink_mbit__gt=0)
+    oldest, newest = PROTOCOL_VERSION - SKEW, PROTOCOL_VERSION + SKEW
     return Vps.objects.aggregate(
         vpses=Count("pk"),
         in_service=Count("pk", filter=served),
         reachable=Count("pk", filter=heard),
-        foreign=Count("pk", filter=heard & ~Q(agent_protocol=PROTOCOL_VERSION) & Q(agent_protocol__isnull=False)),
+        foreign=Count("pk", filter=heard & (Q(agent_protocol__lt=oldest) | Q(agent_protocol__gt=newest))),
         slots=Sum("max_streams", filter=Q(status=VpsStatus.ACTIVE)),
         uplink=Sum("network_mbit", filter=limited),
         uplink_limit=Sum("uplink_mbit", filter=limited),

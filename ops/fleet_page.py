@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import redis
 import structlog
-from django.conf import settings
 from django.contrib.auth.decorators import permission_required
 from django.core.paginator import Page, Paginator
 from django.db.models import Case, F, FloatField, OrderBy, Q, QuerySet, Value, When
@@ -22,6 +21,9 @@ from django.views.decorators.http import require_safe
 
 from fleet import history, standing, traffic, versions
 from fleet.models import OutsideLook, Vps
+from fleet.provision import bundle
+from fleet.rollouts import lifecycle as rollouts
+from fleet.rollouts import pages
 from ops import live
 from ops.sparkline import Spark, spark
 
@@ -94,8 +96,12 @@ def page(request: HttpRequest) -> HttpResponse:
     asked = asked_in(request.GET.dict())
     shown = Paginator(found(asked, now), PAGE_SIZE).get_page(request.GET.get("page"))
     names = Vps.objects.order_by()
+    ours = bundle.version()
     context = {
         "title": _("Fleet"),
+        "ours": ours,
+        "outdated": rollouts.outdated(ours).count(),
+        "rollout": pages.open_one(),
         "asked": asked,
         "page": shown,
         "rows": rows(shown, now),
@@ -132,16 +138,16 @@ def _order(sort: str) -> list[OrderBy]:
 
 
 def rows(vpses: Page[Vps] | Sequence[Vps], now: datetime) -> list[Row]:
-    """Two queries and one round trip to Redis, however many."""
+    """Three queries and one round trip to Redis, however many."""
     ids = [vps.pk for vps in vpses]
     curves = _curves(ids, now)
     sent = traffic.used_this_month(ids, now)
-    looks = OutsideLook.objects.in_bulk(ids)
+    looks, ours = OutsideLook.objects.in_bulk(ids), bundle.version()
     return [
         Row(
             vps=vps,
             standing=standing.of(vps, now, looks.get(vps.pk)),
-            skew=versions.skew(vps.agent_version, vps.agent_protocol, settings.VERSION),
+            skew=versions.skew(vps.agent_version, vps.agent_protocol, ours),
             spark=_spark(curves.get(vps.pk)),
             sent_bytes=sent.get(vps.pk),
             look=looks.get(vps.pk),

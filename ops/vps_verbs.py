@@ -15,6 +15,8 @@ from accounts.models import User
 from fleet import actions, redis_users
 from fleet.lifecycle import Event
 from fleet.models import Vps, VpsStatus
+from fleet.provision import bundle
+from fleet.provision.lifecycle import UPGRADED_IN
 
 Do = Callable[[Vps, User, HttpRequest], str]
 
@@ -22,7 +24,8 @@ Do = Callable[[Vps, User, HttpRequest], str]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
     """`do` returns what came of it, in words, and raises `fleet.errors.Refused`. `text` empty: it is not asked first.
-    `offered`: of which VPSes the button is there. `gone`: the VPS is no more afterwards."""
+    `offered`: of which VPSes the button is there. `gone`: the VPS is no more afterwards. `more`: what else is said of
+    this VPS when it is asked. `is_run`: it begins a run, which is shown afterwards."""
 
     slug: str
     label: Any
@@ -30,6 +33,8 @@ class Verb:
     text: Any = ""
     is_severe: bool = False
     gone: bool = False
+    is_run: bool = False
+    more: Callable[[Vps], str] = lambda _vps: ""
     offered: Callable[[Vps], bool] = lambda _vps: True
 
 
@@ -52,6 +57,21 @@ def _restart(vps: Vps, operator: User, _request: HttpRequest) -> str:
     return _("The agent of «%(vps)s» is begun anew.") % {"vps": vps.name}
 
 
+def _begin(verb: Callable[[Vps, User], object]) -> Do:
+    def do(vps: Vps, operator: User, _request: HttpRequest) -> str:
+        verb(vps, operator)
+        return _("A worker takes «%(vps)s» up in a moment.") % {"vps": vps.name}
+
+    return do
+
+
+def _versions(vps: Vps) -> str:
+    ours = bundle.version()
+    if vps.agent_version == ours:
+        return _("It is %(ours)s already: that is looked at, and nothing is begun anew.") % {"ours": ours}
+    return _("From %(theirs)s to %(ours)s.") % {"theirs": vps.agent_version or "–", "ours": ours}
+
+
 def _redis(verb: Callable[[Vps, User], None], words: Any) -> Do:
     def do(vps: Vps, operator: User, _request: HttpRequest) -> str:
         verb(vps, operator)
@@ -71,6 +91,10 @@ def _is_not(*states: VpsStatus) -> Callable[[Vps], bool]:
 
 def _has_login(vps: Vps) -> bool:
     return vps.state is not VpsStatus.PROVISIONING and bool(vps.sealed_private_key or vps.sealed_password)
+
+
+def _may_upgrade(vps: Vps) -> bool:
+    return _has_login(vps) and vps.state in UPGRADED_IN
 
 
 def _has_access(vps: Vps) -> bool:
@@ -121,6 +145,18 @@ VERBS: Final = (
         offered=_has_login,
     ),
     Verb(
+        slug="upgrade-agent",
+        label=gettext_lazy("Upgrade agent"),
+        do=_begin(actions.upgrade),
+        text=gettext_lazy(
+            "The new agent tests the server, then takes the place of the one there. Streams stay on air. One that does "
+            "not work is taken back by itself."
+        ),
+        is_run=True,
+        more=_versions,
+        offered=_may_upgrade,
+    ),
+    Verb(
         slug="rotate-redis",
         label=gettext_lazy("New Redis password"),
         do=_redis(redis_users.rotate, gettext_lazy("the new password is made. Provision hands it over.")),
@@ -144,6 +180,18 @@ VERBS: Final = (
         do=_redis(redis_users.admit, gettext_lazy("it may come back. Provision hands the new password over.")),
         text=gettext_lazy("With a new password. Provision hands it over."),
         offered=_is_cut_off,
+    ),
+    Verb(
+        slug="decommission",
+        label=gettext_lazy("Decommission"),
+        do=_begin(actions.decommission),
+        text=gettext_lazy(
+            "Over SSH: agent, nginx, firewall rules, files and the user go from the server; packages and our way in "
+            "stay. Then it goes out of the fleet. A server that does not answer can only be removed."
+        ),
+        is_severe=True,
+        is_run=True,
+        offered=_has_login,
     ),
     Verb(
         slug="remove",

@@ -93,6 +93,8 @@ def verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     except Refused as refusal:
         messages.error(request, refusal.message)
         return redirect("admin:vps", pk)
+    if asked.is_run:
+        return redirect("admin:fleet_provisionrun_change", vps.provisions.values_list("pk", flat=True)[0])
     return redirect("admin:fleet") if asked.gone else redirect("admin:vps", pk)
 
 
@@ -102,6 +104,7 @@ def _question(request: HttpRequest, vps: Any, asked: Verb) -> HttpResponse:
         "title": f"{asked.label}: {vps.name}",
         "vps": vps,
         "verb": asked,
+        "more": asked.more(vps),
         "streams": vps_page.held_titles(vps),
     }
     return TemplateResponse(request, "admin/vps_confirm.html", context)

@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from accounts.models import SignIn, UsageReport, User
 from agent.protocol import DestinationState
-from fleet.models import Enrolment, ProvisionRun, Vps
+from fleet.models import Enrolment, ProvisionRun, Rollout, Vps
 from media_library.models import Upload, VideoFile
 from ops.models import Job, Process
 from ops.vps_page import QUESTIONS
@@ -198,7 +198,13 @@ TABLE = [
 
 # Django's admin: nobody but operators ever gets in; `admin.None` are its redirects of old and its 404.
 CONSOLE_PAGES = ["admin:index", "admin:password_change", "admin:password_change_done", "admin:jsi18n"]
-CONSOLE_PAGES += ["admin:incidents", "admin:incidents_csv", "admin:fleet", "admin:accounts_auditentry_csv"]
+CONSOLE_PAGES += [
+    "admin:incidents",
+    "admin:incidents_csv",
+    "admin:fleet",
+    "admin:accounts_auditentry_csv",
+    "admin:fleet_upgrade",
+]
 CONSOLE_OTHERS = {
     "admin:login",
     "admin:logout",
@@ -259,6 +265,7 @@ def _file(owner: User) -> VideoFile:
 
 def _provisioning(vps: Vps) -> None:
     run = ProvisionRun.objects.create(vps=vps, place="127.0.0.1:22", status="FAILED", ended_at=timezone.now())
+    Rollout.objects.create(version="1.0+a").vpses.set([vps])
     run.steps.create(name="packages", title="Install", position=0, status="FAILED", output="E: no", remedy="Look.")
 
 
@@ -381,6 +388,8 @@ def _console_addresses() -> list[str]:
     for run in ProvisionRun.objects.all():
         found += [reverse("admin:fleet_provisionrun_fragments", args=[run.pk])]
         found += [reverse("admin:fleet_provisionrun_verb", args=[run.pk, verb]) for verb in ("resume", "cancel")]
+    for rollout in Rollout.objects.all():
+        found += [reverse(f"admin:{name}", args=[rollout.pk]) for name in ("rollout", "rollout_cancel")]
     for vps in Vps.objects.all():
         found += [reverse(f"admin:fleet_vps_{page}", args=[vps.pk]) for page in ("connection", "provision")]
         found += [reverse(f"admin:{name}", args=[vps.pk]) for name in ("vps", "vps_load", "vps_start")]
@@ -393,6 +402,7 @@ def test_every_console_address_is_of_a_known_kind():
     kinds = ("_changelist", "_add", "_change", "_history", "_delete", "_password_change", "_stream_verb")
     kinds += ("_stream_move", "_enrolment_new", "_enrolment_state", "_enrolment_revoke")
     kinds += ("_vps_connection", "_vps_provision", "_provisionrun_fragments", "_provisionrun_verb")
+    kinds += ("rollout", "rollout_cancel")
     kinds += ("vps", "vps_load", "vps_start", "vps_ask", "vps_verb")
     unknown = {name for name in console() - CONSOLE_OTHERS - set(CONSOLE_PAGES) if not name.endswith(kinds)}
     assert not unknown, f"visit these in _console_addresses: {sorted(unknown)}"

@@ -79,8 +79,16 @@ class Bundle:
 
 @cache
 def current() -> Bundle:
-    """The one of this control plane. Raises BundleError."""
-    return make(settings.BASE_DIR / "agent")
+    """The one this control plane brings. Raises BundleError."""
+    return make(Path(settings.AGENT_SOURCE))
+
+
+def version() -> str:
+    """What its agent calls itself; where it cannot be made, the version of this control plane."""
+    try:
+        return current().version
+    except BundleError:
+        return str(settings.VERSION)
 
 
 def make(source: Path) -> Bundle:

@@ -1,7 +1,7 @@
-"""The states of a provisioning and its steps: the only writer of their `status`.
+"""The states of a provisioning, an upgrade or a decommissioning and its steps: the only writer of their `status`.
 
 A run is one worker's at a time: each taking gives it a new id, and what is written under an older one is not taken.
-What the VPS becomes by it is written in the same transaction.
+What the VPS becomes by it is written in the same transaction (`fleet.lifecycle` says what an upgrade makes of it).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -18,9 +19,10 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from fleet import lifecycle as vps_lifecycle
+from fleet import removing
 from fleet.errors import WrongState
-from fleet.models import ProvisionRun, ProvisionStep, RunStatus, StepStatus, Vps
-from fleet.provision import telling
+from fleet.models import ProvisionRun, ProvisionStep, Rollout, RunKind, RunStatus, StepStatus, Vps, VpsStatus
+from fleet.provision import telling, upgrading
 
 STALE: Final = timedelta(seconds=120)
 """Without a sign of life a worker is gone: longer than connecting may take, during which it gives none."""
@@ -37,6 +39,9 @@ class Event(StrEnum):
     CANCEL = "cancel"
     RESUME = "resume"
 
+
+UPGRADED_IN: Final = (VpsStatus.ACTIVE, VpsStatus.DRAINING, VpsStatus.INACTIVE)
+"""Where the rest of the server is known to be well: an agent alone would not mend the others."""
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = RunStatus
 TRANSITIONS: Final[dict[tuple[RunStatus, Event], RunStatus]] = {
@@ -71,25 +76,58 @@ def _move(rows: Q, event: Event, **fields: Any) -> bool:
 
 def begin(vps: Vps, actor: User | None, now: datetime) -> ProvisionRun:
     """A new run, QUEUED, and the VPS PROVISIONING. Raises `WrongState`."""
+    with transaction.atomic():
+        vps_lifecycle.fire(vps.pk, vps_lifecycle.Event.PROVISION)
+        return _create(vps, actor, now)
+
+
+def begin_upgrade(
+    vps: Vps, actor: User | None, now: datetime, version: str, rollout: Rollout | None = None
+) -> ProvisionRun:
+    """The VPS stays as it is. `version`: what its agent is to call itself. Raises `WrongState`."""
+    with transaction.atomic():
+        row = Vps.objects.select_for_update().filter(pk=vps.pk).first()
+        if row is None or row.state not in UPGRADED_IN:
+            words = _("This cannot be done while the VPS is «%(state)s»: provision it.")
+            raise WrongState(words % {"state": row.state.label if row else "–"})
+        return _create(
+            row, actor, now, kind=RunKind.UPGRADE, rollout=rollout, from_version=row.agent_version, to_version=version
+        )
+
+
+def begin_decommission(vps: Vps, actor: User | None, now: datetime) -> ProvisionRun:
+    """No stream gets there from now on. Raises `Refused`."""
+    with transaction.atomic():
+        removing.lock_idle(vps)
+        vps_lifecycle.fire(vps.pk, vps_lifecycle.Event.PROVISION, _("It is being decommissioned."))
+        return _create(vps, actor, now, kind=RunKind.DECOMMISSION)
+
+
+def _create(vps: Vps, actor: User | None, now: datetime, **fields: Any) -> ProvisionRun:
     place = f"{vps.host.strip('[]').lower()}:{vps.ssh_port}"
     try:
         with transaction.atomic():
-            vps_lifecycle.fire(vps.pk, vps_lifecycle.Event.PROVISION)
-            return ProvisionRun.objects.create(vps=vps, place=place, actor=actor, requested_at=now, touched_at=now)
+            return ProvisionRun.objects.create(
+                vps=vps, place=place, actor=actor, requested_at=now, touched_at=now, **fields
+            )
     except IntegrityError:
-        raise WrongState(_("This server is being provisioned already.")) from None
+        raise WrongState(_at_work()) from None
+
+
+def _at_work() -> str:
+    return _("Another run is at work on this server already.")
 
 
 def resume(run: ProvisionRun, now: datetime) -> None:
-    """Raises `WrongState`."""
+    """A provisioning. Raises `WrongState`."""
     try:
         with transaction.atomic():
             fields = {"ended_at": None, "reason": "", "cancel_asked": False, "takings": 0, "worker": None}
-            if not _move(Q(pk=run.pk), Event.RESUME, touched_at=now, **fields):
+            if not _move(Q(pk=run.pk, kind=RunKind.PROVISION), Event.RESUME, touched_at=now, **fields):
                 raise WrongState(_("There is nothing to resume: it is not over, or it went well."))
             vps_lifecycle.fire(run.vps_id, vps_lifecycle.Event.PROVISION)
     except IntegrityError:
-        raise WrongState(_("This server is being provisioned already.")) from None
+        raise WrongState(_at_work()) from None
     telling.poke(run.pk)
 
 
@@ -97,12 +135,18 @@ def ask_to_cancel(run: ProvisionRun, now: datetime) -> None:
     """One that no worker has is over at once; one at work ends what it does. Raises `WrongState`."""
     if not ProvisionRun.objects.filter(pk=run.pk, ended_at__isnull=True).update(cancel_asked=True):
         raise WrongState(_("It is over already."))
-    _end(Q(pk=run.pk, worker__isnull=True), run, Event.CANCEL, cancelled_words(), now)
+    _end(Q(pk=run.pk, worker__isnull=True), run, Event.CANCEL, cancelled_words(run), now)
     telling.poke(run.pk)
 
 
-def cancelled_words() -> str:
-    return _("Cancelled. What was done stays; Resume goes on with the rest.")
+def cancelled_words(run: ProvisionRun) -> str:
+    match run.what:
+        case RunKind.UPGRADE:
+            return _("Cancelled. The agent before runs on.")
+        case RunKind.DECOMMISSION:
+            return _("Cancelled. What was taken away stays away. Decommission it again, provision it, or remove it.")
+        case _:
+            return _("Cancelled. What was done stays; Resume goes on with the rest.")
 
 
 # ------------------------------------------------------------------------------------------------ what workers do
@@ -143,7 +187,7 @@ def fail(run: ProvisionRun, worker: uuid.UUID | None, reason: str) -> bool:
 
 def cancel(run: ProvisionRun, worker: uuid.UUID | None) -> bool:
     """`worker` as in `fail`."""
-    return _end(_held(run, worker), run, Event.CANCEL, cancelled_words(), timezone.now())
+    return _end(_held(run, worker), run, Event.CANCEL, cancelled_words(run), timezone.now())
 
 
 def _held(run: ProvisionRun, worker: uuid.UUID | None) -> Q:
@@ -151,14 +195,38 @@ def _held(run: ProvisionRun, worker: uuid.UUID | None) -> Q:
 
 
 def _end(mine: Q, run: ProvisionRun, event: Event, reason: str, now: datetime) -> bool:
-    verdict = vps_lifecycle.Event.PROVISIONED if event is Event.FINISH else vps_lifecycle.Event.FAILED
     with transaction.atomic():
         if not _move(mine, event, ended_at=now, worker=None, reason=reason[:500]):
             return False
+        _settle_vps(run, event, reason, now)
         _fail_steps(run, now)
-        vps_lifecycle.fire(run.vps_id, verdict, reason)
     telling.poke(run.pk)
     return True
+
+
+def _settle_vps(run: ProvisionRun, event: Event, reason: str, now: datetime) -> None:
+    if run.what is RunKind.UPGRADE:
+        if event is not Event.FINISH and _is_broken(run, now):
+            vps_lifecycle.fire(run.vps_id, vps_lifecycle.Event.BROKEN, reason)
+        return
+    if event is not Event.FINISH:
+        vps_lifecycle.fire(run.vps_id, vps_lifecycle.Event.FAILED, reason)
+    elif run.what is RunKind.PROVISION:
+        vps_lifecycle.fire(run.vps_id, vps_lifecycle.Event.PROVISIONED)
+    else:
+        vps_lifecycle.fire(run.vps_id, vps_lifecycle.Event.DECOMMISSIONED)
+        removing.take_out(run.vps, run.actor)
+
+
+def _is_broken(run: ProvisionRun, now: datetime) -> bool:
+    """The agent was begun anew, there or back, and is not heard since."""
+    begun = run.steps.filter(name__in=[upgrading.SERVICE, upgrading.BACK]).exclude(status=StepStatus.WAITING)
+    ended = [step.ended_at or now - settings.HEARTBEAT_FRESH for step in begun]
+    if not ended:
+        return False
+    since = max(*ended, now - settings.HEARTBEAT_FRESH)
+    in_service = Vps.objects.filter(pk=run.vps_id, status__in=UPGRADED_IN)
+    return in_service.exclude(last_heartbeat_at__gte=since).exists()
 
 
 def _fail_steps(run: ProvisionRun, now: datetime) -> None:
@@ -177,6 +245,12 @@ def lay_out(run: ProvisionRun, steps: list[tuple[str, str]]) -> None:
         else:
             run.steps.filter(name=name).update(position=position, title=title[:120])
     run.steps.exclude(name__in=[name for name, _title in steps]).delete()
+
+
+def add_step(run: ProvisionRun, name: str, title: str) -> ProvisionStep:
+    """After all others; the same when it is there already."""
+    fields = {"title": title[:120], "position": run.steps.count()}
+    return ProvisionStep.objects.get_or_create(run=run, name=name, defaults=fields)[0]
 
 
 def begin_step(step: ProvisionStep, worker: uuid.UUID, now: datetime) -> None:

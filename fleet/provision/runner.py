@@ -1,4 +1,7 @@
-"""A provisioning from its first step to its last, by one worker. Whoever takes it up later goes on where it stopped."""
+"""A run (provisioning, upgrade, decommissioning) from its first step to its last, by one worker. Whoever takes it up
+later goes on where it stopped. An upgrade that fails, or is cancelled, after the agent was begun anew goes back by
+itself.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import contextlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -15,15 +18,17 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
-from fleet.models import ProvisionRun, ProvisionStep, StepStatus, Vps
-from fleet.provision import detached, lifecycle, planning, redis_access
+from agent import protocol
+from fleet.models import ProvisionRun, ProvisionStep, RunKind, StepStatus, Vps
+from fleet.provision import detached, gating, lifecycle, planning, redis_access, upgrading
 from fleet.provision.errors import SshError
 from fleet.provision.keeping import Cancelled, Keeper, TakenOver
 from fleet.provision.session import Session
 from fleet.provision.ssh import Ssh
 from fleet.provision.step import Step, Verb
 from fleet.provision.stepping import Outcome, StepFailed, Stepper
-from fleet.provision.steps import steps
+from fleet.provision.steps import Plan, decommission_steps, steps, upgrade_steps
+from fleet.provision.upgrade import Verdict
 from kit.crypto import CannotOpenError
 
 log = structlog.get_logger(__name__)
@@ -85,18 +90,54 @@ class _Runner:
         self._keeper = Keeper(row, worker)
         self._session = Session(lambda: planning.target_of(self._vps), self._keeper.tick, self._opened)
         self._stepper = Stepper(self._session, self._keeper, self._verb)
+        self._plan: Plan | None = None
         self._restarted_at: datetime | None = None
+        """When its agent was last begun anew by this run."""
 
     def go(self) -> None:
-        plan = planning.plan_for(self._vps)
-        self._keeper.redact.learn(*planning.secrets_of(self._vps, plan, redis_access.access_for(self._vps)))
-        wanted = steps(plan)
+        wanted = self._wanted()
         lifecycle.lay_out(self._row, [(step.name, step.title) for step in wanted])
         rows = {row.name: row for row in self._row.steps.all()}
         with contextlib.closing(self._session):
-            for step in wanted:
-                if rows[step.name].state not in OVER:
-                    self._do(step, rows[step.name])
+            try:
+                for step in wanted:
+                    if rows[step.name].state in OVER:
+                        self._note_restart(step, rows[step.name].state is StepStatus.CHANGED, rows[step.name].ended_at)
+                    else:
+                        self._do(step, rows[step.name])
+            except (StepFailed, Cancelled) as ended:
+                if self._row.what is RunKind.UPGRADE:
+                    self._turn_back(ended)
+                raise
+
+    def _wanted(self) -> tuple[Step, ...]:
+        if self._row.what is RunKind.DECOMMISSION:
+            self._keeper.redact.learn(self._vps.password(), self._vps.private_key())
+            return decommission_steps()
+        self._plan = plan = planning.plan_for(self._vps)
+        self._keeper.redact.learn(*planning.secrets_of(self._vps, plan, redis_access.access_for(self._vps)))
+        if self._row.what is RunKind.PROVISION:
+            return steps(plan)
+        if protocol.bundle_of(self._row.to_version) != upgrading.hash_of(plan.agent):
+            raise StepFailed(_("This control plane brings another agent by now. Look at it, then upgrade anew."))
+        return upgrade_steps(plan)
+
+    def _turn_back(self, ended: StepFailed | Cancelled) -> None:
+        """Whatever is pressed meanwhile. Raises `StepFailed` with what came of it, unless it was cancelled and went
+        well."""
+        begun = self._row.steps.filter(name=upgrading.SERVICE).exclude(status=StepStatus.WAITING)
+        is_other = protocol.bundle_of(self._row.from_version) != protocol.bundle_of(self._row.to_version)
+        if self._plan is None or not is_other or not begun.exists():
+            return
+        self._keeper.is_deaf = True
+        why = str(ended) or _("Cancelled.")
+        try:
+            for step in upgrading.back(self._plan.agent):
+                self._do(step, lifecycle.add_step(self._row, step.name, step.title))
+        except StepFailed as failure:
+            raise StepFailed(_("%(why)s And the way back failed: %(how)s") % {"why": why, "how": failure}) from ended
+        if isinstance(ended, StepFailed):
+            raise StepFailed(_("%(why)s It went back: the agent before is heard again.") % {"why": why}) from ended
 
     def _do(self, step: Step, row: ProvisionStep) -> None:
         self._keeper.begin(row)
@@ -112,10 +153,13 @@ class _Runner:
             raise
         status = StepStatus.CHANGED if outcome.is_changed else StepStatus.UNCHANGED
         self._keeper.end(status, outcome.note)
-        if step.name == "service" and outcome.is_changed:
-            self._restarted_at = timezone.now()
+        self._note_restart(step, outcome.is_changed, timezone.now())
 
     # ---------------------------------------------------------------------------------------- parts
+
+    def _note_restart(self, step: Step, is_changed: bool, at: datetime | None) -> None:
+        if is_changed and step.name in (upgrading.SERVICE, upgrading.BACK):
+            self._restarted_at = at
 
     def _opened(self, ssh: Ssh) -> None:
         """The key that was trusted at first use is the one from now on."""
@@ -135,15 +179,16 @@ class _Runner:
 
     def _heartbeat(self, step: Step) -> Outcome:
         """Heard since the agent was started; or lately, when nothing was."""
-        since = self._restarted_at or timezone.now() - settings.HEARTBEAT_FRESH
-        until = timezone.now() + timedelta(seconds=step.limit_s)
+        began = timezone.now()
+        since = max(self._restarted_at or began - settings.HEARTBEAT_FRESH, began - settings.HEARTBEAT_FRESH)
         while True:
-            heard = Vps.objects.filter(pk=self._vps.pk, last_heartbeat_at__gte=since).first()
-            if heard is not None:
-                return Outcome(self._restarted_at is not None, _("agent %(v)s") % {"v": heard.agent_version or "–"})
-            if timezone.now() > until:
+            waited_s = (timezone.now() - began).total_seconds()
+            verdict, words = gating.judge(step, gating.look(self._vps, since, self._restarted_at), waited_s)
+            if verdict is Verdict.PASSED:
+                return Outcome(self._restarted_at is not None, words)
+            if verdict is Verdict.FAILED:
                 self._stepper.tell_why(step)
-                raise StepFailed(_("No heartbeat within %(s)d s.") % {"s": step.limit_s}, step.remedy)
+                raise StepFailed(words, step.remedy)
             self._session.pause(LOOK_EVERY_S)
 
     def _end_detached(self, step: Step) -> None:

@@ -104,7 +104,8 @@ class Step:
     """`make`: what makes it so, from what was seen; nothing for a step that only looks. `check`: what it is looked at
     with afterwards, where that is not `look` again. `limit_s` bounds all of it.
 
-    `is_heartbeat`: the one that looks in our own database instead.
+    `is_heartbeat`: the one that looks in our own database instead. `hears`: for the heartbeat of which bundle, by the
+    beginning of its hash; empty: of any.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Step:
     """A command that tells more when it has failed."""
     remedy: str = ""
     is_heartbeat: bool = False
+    hears: str = ""
 
 
 def always(*actions: Action) -> Callable[[Result], tuple[Action, ...]]:

@@ -1,4 +1,4 @@
-"""The steps of provisioning, in their order, from a plan (FLT-3, FLT-4). Pure.
+"""The steps of provisioning, of an upgrade and of decommissioning, in their order (FLT-3, FLT-4, AGT-7). Pure.
 
 What the server needs to be reached stays as it is until the end: SSH is closed to nobody before a key has been tried.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fleet.provision import apt, firewall, host, installing, login
+from fleet.provision import apt, dismantling, firewall, host, installing, login, upgrading
 from fleet.provision.apt import Upgrade
 from fleet.provision.installing import Agent
 from fleet.provision.step import Step
@@ -45,6 +45,26 @@ def steps(plan: Plan) -> tuple[Step, ...]:
         *([_key(plan)] if plan.public_line else []),
         installing.service(plan.agent),
         installing.heartbeat(),
+    )
+
+
+def upgrade_steps(plan: Plan) -> tuple[Step, ...]:
+    return (
+        upgrading.bundle(plan.agent),
+        installing.self_test(plan.agent),
+        installing.configuration(plan.agent),
+        upgrading.service(plan.agent),
+        upgrading.gate(plan.agent),
+    )
+
+
+def decommission_steps() -> tuple[Step, ...]:
+    return (
+        dismantling.agent(),
+        dismantling.nginx(),
+        dismantling.firewall(),
+        dismantling.user(),
+        dismantling.remains(),
     )
 
 

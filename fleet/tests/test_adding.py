@@ -251,7 +251,7 @@ def test_provision_is_asked_for_and_watched(client, server, queued, operator):
     assert '<noscript><meta http-equiv="refresh"' in shown
     again = client.post(page("vps_provision", vps.pk), follow=True).content.decode()
     assert "This cannot be done while the VPS is «provisioning»" in again
-    assert "It is being provisioned: watch" in again
+    assert "A run is at work on it: watch" in again
 
 
 def test_without_a_confirmed_key_it_is_not_offered(client, server, queued):

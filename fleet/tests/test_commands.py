@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 from agent.protocol import Answered, ProcessFacts
 from fleet import asking
 from fleet.errors import NoAnswer, TooOld
+from fleet.provision import bundle
 from streams.tests import build
 
 
@@ -87,14 +88,14 @@ def test_versions_are_compared(vps, settings, capsys):
     build.vps("quiet", last_heartbeat_at=None)
     call_command("fleet_versions")
     said = capsys.readouterr().out
-    assert said.startswith("control plane 0.1.0, protocol 1\n")
+    assert said.startswith(f"control plane 0.1.0, protocol 1; brings agent {bundle.version()}\n")
     for words in ("as this control plane", "older than this control plane", "never said"):
         assert words in said
 
 
 def test_another_protocol_fails(vps, settings, capsys):
     settings.VERSION = "0.1.0"
-    build.vps("new", agent_version="9.0", agent_protocol=2)
+    build.vps("new", agent_version="9.0", agent_protocol=3)
     with pytest.raises(CommandError, match="1 of 2 agents speak another protocol"):
         call_command("fleet_versions", "--json")
     agents = json.loads(capsys.readouterr().out)["agents"]

@@ -535,7 +535,7 @@ def test_a_server_is_provisioned_once_at_a_time(vps, plan, operator):
     twin = Vps(name="twin", host=f"[{vps.host}]", ssh_port=vps.ssh_port, host_key=vps.host_key)
     twin.set_password(PASSWORD)
     twin.save()
-    with pytest.raises(WrongState, match="being provisioned already"):
+    with pytest.raises(WrongState, match="Another run is at work"):
         actions.provision(twin, operator)
     assert state_of(twin) is VpsStatus.INACTIVE
     assert ProvisionRun.objects.count() == 1

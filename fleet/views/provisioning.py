@@ -47,7 +47,7 @@ def ask(request: HttpRequest, vps: Vps, context: dict[str, Any]) -> HttpResponse
 
 def watch(request: HttpRequest, run: ProvisionRun, context: dict[str, Any]) -> HttpResponse:
     shown = pages.context(run, timezone.now())
-    title = _("Provisioning of %(vps)s") % {"vps": run.vps}
+    title = f"{run.vps}: {run.what.label}"
     return TemplateResponse(request, "admin/fleet/provisionrun/show.html", {**context, **shown, "title": title})
 
 
