@@ -263,6 +263,8 @@ class ProvisionRunAdmin(ReadOnlyAdmin):
         return provisioning.fragments(self._one(request, pk))
 
     def verb(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+        if not cast(User, request.user).has_perm("fleet.change_vps"):
+            raise PermissionDenied
         return provisioning.verb(request, self._one(request, pk), verb)
 
     def _one(self, request: HttpRequest, pk: int | str) -> ProvisionRun:

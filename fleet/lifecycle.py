@@ -25,6 +25,10 @@ class Event(StrEnum):
     """It is being made ready: no new streams; those on it stay."""
     PROVISIONED = "provisioned"
     FAILED = "failed"
+    STILL_ACTIVE = "still active"
+    STILL_DRAINING = "still draining"
+    STILL_OFF = "still switched off"
+    """A provisioning that leaves it what it was before (`fleet.provision.lifecycle`)."""
     DECOMMISSIONED = "decommissioned"
     """Nothing of ours is there any more."""
     BROKEN = "broken"
@@ -47,6 +51,9 @@ TRANSITIONS: Final[dict[tuple[VpsStatus, Event], VpsStatus]] = {
     (DRAINING, Event.PROVISION): PROVISIONING,
     (PROVISIONING, Event.PROVISIONED): ACTIVE,
     (PROVISIONING, Event.FAILED): ERROR,
+    (PROVISIONING, Event.STILL_ACTIVE): ACTIVE,
+    (PROVISIONING, Event.STILL_DRAINING): DRAINING,
+    (PROVISIONING, Event.STILL_OFF): INACTIVE,
     (PROVISIONING, Event.DECOMMISSIONED): INACTIVE,
     (ACTIVE, Event.BROKEN): ERROR,
     (DRAINING, Event.BROKEN): ERROR,
@@ -89,8 +96,12 @@ def fire(vps_id: int, event: Event, message: str = "") -> VpsStatus:
 
 
 def _draining(new: VpsStatus, event: Event) -> dict[str, Any]:
-    """Since when it drains stays when only the way is changed."""
+    """Since when it drains stays when only the way is changed, and through a provisioning."""
+    if new is PROVISIONING:
+        return {}
     if new is not DRAINING:
         return {"draining_since": None, "drain_moves": False}
     since = Coalesce("draining_since", Value(timezone.now(), DateTimeField()))
+    if event is Event.STILL_DRAINING:
+        return {"draining_since": since}
     return {"draining_since": since, "drain_moves": event is Event.EVACUATE}

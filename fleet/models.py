@@ -318,6 +318,8 @@ class ProvisionRun(models.Model):
     takings = models.PositiveIntegerField(default=0)
     """How often a worker took it up since somebody asked for it."""
     cancel_asked = models.BooleanField(default=False)
+    vps_was = models.CharField(max_length=12, choices=VpsStatus.choices, default=VpsStatus.INACTIVE, editable=False)
+    """The status of the VPS when somebody asked for it."""
     reason = models.CharField(_("why it failed"), max_length=500, blank=True)
 
     class Meta:

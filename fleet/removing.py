@@ -12,10 +12,11 @@ from fleet.errors import Refused, WrongState
 from fleet.models import RunKind, Vps, VpsStatus
 
 
-def lock_idle(vps: Vps) -> None:
-    """Locks it until the commit. Raises Refused while streams are on it, or on their way from it, and WrongState while
-    a run is at work on it."""
-    refuse_at_work(Vps.objects.select_for_update().get(pk=vps.pk))
+def lock_idle(vps: Vps) -> Vps:
+    """Locks it until the commit, and gives it as it is. Raises Refused while streams are on it, or on their way from it,
+    and WrongState while a run is at work on it."""
+    row = Vps.objects.select_for_update().get(pk=vps.pk)
+    refuse_at_work(row)
     held: int = Vps.objects.with_current_streams().get(pk=vps.pk).current_streams  # type: ignore[attr-defined]
     if held:
         words = ngettext(
@@ -24,6 +25,7 @@ def lock_idle(vps: Vps) -> None:
             held,
         )
         raise Refused(words % {"vps": vps.name, "n": held})
+    return row
 
 
 def refuse_at_work(vps: Vps) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis
 from django.contrib.auth.decorators import permission_required
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
 from fleet import history, looking
 from fleet.history import Curve, Reading
 from fleet.models import Vps
@@ -46,7 +46,7 @@ view = permission_required("fleet.view_vps", raise_exception=True)
 def page(request: HttpRequest, pk: int) -> HttpResponse:
     now = timezone.now()
     vps = find(pk)
-    return live.page(request, "admin/vps.html", context(vps, now))
+    return live.page(request, "admin/vps.html", context(vps, cast(User, request.user), now))
 
 
 def find(pk: int) -> Vps:
@@ -55,7 +55,7 @@ def find(pk: int) -> Vps:
     return vps
 
 
-def context(vps: Vps, now: datetime) -> dict[str, Any]:
+def context(vps: Vps, viewer: User, now: datetime) -> dict[str, Any]:
     """In a fixed number of queries."""
     (row,) = fleet_page.rows([vps], now)
     return {
@@ -64,7 +64,7 @@ def context(vps: Vps, now: datetime) -> dict[str, Any]:
         "row": row,
         "look": row.look if looking.has_login(vps) else None,
         "has_login": looking.has_login(vps),
-        "verbs": vps_verbs.offered(vps),
+        "verbs": vps_verbs.offered(vps, viewer),
         "streams": pages.rows(list(_streams(vps)[:STREAMS_SHOWN]), now),
         "runs": _ended(vps),
         "questions": QUESTIONS.items(),

@@ -25,7 +25,7 @@ Do = Callable[[Vps, User, HttpRequest], str]
 class Verb:
     """`do` returns what came of it, in words, and raises `fleet.errors.Refused`. `text` empty: it is not asked first.
     `offered`: of which VPSes the button is there. `gone`: the VPS is no more afterwards. `more`: what else is said of
-    this VPS when it is asked. `is_run`: it begins a run, which is shown afterwards."""
+    this VPS when it is asked. `is_run`: it begins a run, which is shown afterwards. `permission`: of Django's."""
 
     slug: str
     label: Any
@@ -34,6 +34,7 @@ class Verb:
     is_severe: bool = False
     gone: bool = False
     is_run: bool = False
+    permission: str = "fleet.change_vps"
     more: Callable[[Vps], str] = lambda _vps: ""
     offered: Callable[[Vps], bool] = lambda _vps: True
 
@@ -183,6 +184,7 @@ VERBS: Final = (
     ),
     Verb(
         slug="decommission",
+        permission="fleet.delete_vps",
         label=gettext_lazy("Decommission"),
         do=_begin(actions.decommission),
         text=gettext_lazy(
@@ -195,6 +197,7 @@ VERBS: Final = (
     ),
     Verb(
         slug="remove",
+        permission="fleet.delete_vps",
         label=gettext_lazy("Remove"),
         do=_remove,
         text=gettext_lazy("It goes out of the fleet, with what is known of it. The server itself is left as it is."),
@@ -206,5 +209,5 @@ VERBS: Final = (
 BY_SLUG: Final = {verb.slug: verb for verb in VERBS}
 
 
-def offered(vps: Vps) -> list[Verb]:
-    return [verb for verb in VERBS if verb.offered(vps)]
+def offered(vps: Vps, viewer: User) -> list[Verb]:
+    return [verb for verb in VERBS if viewer.has_perm(verb.permission) and verb.offered(vps)]

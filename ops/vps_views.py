@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import redis
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -85,6 +86,8 @@ def verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     asked = vps_verbs.BY_SLUG.get(verb)
     if asked is None:
         raise Http404
+    if not cast(User, request.user).has_perm(asked.permission):
+        raise PermissionDenied
     vps = vps_page.find(pk)
     if request.method != "POST":
         return _question(request, vps, asked)

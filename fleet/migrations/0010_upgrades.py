@@ -29,6 +29,11 @@ class Migration(migrations.Migration):
             name='to_version',
             field=models.CharField(blank=True, editable=False, max_length=40),
         ),
+        migrations.AddField(
+            model_name='provisionrun',
+            name='vps_was',
+            field=models.CharField(choices=[('ACTIVE', 'active'), ('INACTIVE', 'inactive'), ('PROVISIONING', 'provisioning'), ('DRAINING', 'draining'), ('ERROR', 'error')], default='INACTIVE', editable=False, max_length=12),
+        ),
         migrations.CreateModel(
             name='Rollout',
             fields=[

@@ -23,6 +23,7 @@ from fleet import removing
 from fleet.errors import WrongState
 from fleet.models import ProvisionRun, ProvisionStep, Rollout, RunKind, RunStatus, StepStatus, Vps, VpsStatus
 from fleet.provision import telling, upgrading
+from fleet.provision.steps import FROM_SETTINGS
 
 STALE: Final = timedelta(seconds=120)
 """Without a sign of life a worker is gone: longer than connecting may take, during which it gives none."""
@@ -77,8 +78,9 @@ def _move(rows: Q, event: Event, **fields: Any) -> bool:
 def begin(vps: Vps, actor: User | None, now: datetime) -> ProvisionRun:
     """A new run, QUEUED, and the VPS PROVISIONING. Raises `WrongState`."""
     with transaction.atomic():
+        row = Vps.objects.select_for_update().filter(pk=vps.pk).first()
         vps_lifecycle.fire(vps.pk, vps_lifecycle.Event.PROVISION)
-        return _create(vps, actor, now)
+        return _create(row or vps, actor, now)
 
 
 def begin_upgrade(
@@ -90,25 +92,24 @@ def begin_upgrade(
         if row is None or row.state not in UPGRADED_IN:
             words = _("This cannot be done while the VPS is «%(state)s»: provision it.")
             raise WrongState(words % {"state": row.state.label if row else "–"})
-        return _create(
-            row, actor, now, kind=RunKind.UPGRADE, rollout=rollout, from_version=row.agent_version, to_version=version
-        )
+        return _create(row, actor, now, kind=RunKind.UPGRADE, rollout=rollout, to_version=version)
 
 
 def begin_decommission(vps: Vps, actor: User | None, now: datetime) -> ProvisionRun:
     """No stream gets there from now on. Raises `Refused`."""
     with transaction.atomic():
-        removing.lock_idle(vps)
+        vps = removing.lock_idle(vps)
         vps_lifecycle.fire(vps.pk, vps_lifecycle.Event.PROVISION, _("It is being decommissioned."))
         return _create(vps, actor, now, kind=RunKind.DECOMMISSION)
 
 
 def _create(vps: Vps, actor: User | None, now: datetime, **fields: Any) -> ProvisionRun:
-    place = f"{vps.host.strip('[]').lower()}:{vps.ssh_port}"
+    """`vps` as it was read before anything was changed."""
+    fields |= {"place": f"{vps.host.strip('[]').lower()}:{vps.ssh_port}", "vps_was": vps.status}
     try:
         with transaction.atomic():
             return ProvisionRun.objects.create(
-                vps=vps, place=place, actor=actor, requested_at=now, touched_at=now, **fields
+                vps=vps, actor=actor, requested_at=now, touched_at=now, from_version=vps.agent_version, **fields
             )
     except IntegrityError:
         raise WrongState(_at_work()) from None
@@ -119,16 +120,24 @@ def _at_work() -> str:
 
 
 def resume(run: ProvisionRun, now: datetime) -> None:
-    """A provisioning. Raises `WrongState`."""
+    """A provisioning, from the first step that is not done; and what follows from the settings once more, for what it
+    failed by is often mended there. Raises `WrongState`."""
     try:
         with transaction.atomic():
             fields = {"ended_at": None, "reason": "", "cancel_asked": False, "takings": 0, "worker": None}
             if not _move(Q(pk=run.pk, kind=RunKind.PROVISION), Event.RESUME, touched_at=now, **fields):
                 raise WrongState(_("There is nothing to resume: it is not over, or it went well."))
+            _redo_from_settings(run)
             vps_lifecycle.fire(run.vps_id, vps_lifecycle.Event.PROVISION)
     except IntegrityError:
         raise WrongState(_at_work()) from None
     telling.poke(run.pk)
+
+
+def _redo_from_settings(run: ProvisionRun) -> None:
+    first = run.steps.filter(name=FROM_SETTINGS).first()
+    if first is not None:
+        run.steps.filter(position__gte=first.position).update(status=StepStatus.WAITING)
 
 
 def ask_to_cancel(run: ProvisionRun, now: datetime) -> None:
@@ -210,12 +219,35 @@ def _settle_vps(run: ProvisionRun, event: Event, reason: str, now: datetime) -> 
             vps_lifecycle.fire(run.vps_id, vps_lifecycle.Event.BROKEN, reason)
         return
     if event is not Event.FINISH:
-        vps_lifecycle.fire(run.vps_id, vps_lifecycle.Event.FAILED, reason)
+        still = _STILL.get(VpsStatus(run.vps_was)) if _did_nothing(run) else None
+        vps_lifecycle.fire(run.vps_id, still or vps_lifecycle.Event.FAILED, reason)
     elif run.what is RunKind.PROVISION:
-        vps_lifecycle.fire(run.vps_id, vps_lifecycle.Event.PROVISIONED)
+        vps_lifecycle.fire(run.vps_id, _ready(run))
     else:
         vps_lifecycle.fire(run.vps_id, vps_lifecycle.Event.DECOMMISSIONED)
         removing.take_out(run.vps, run.actor)
+
+
+_STILL: Final = {
+    VpsStatus.ACTIVE: vps_lifecycle.Event.STILL_ACTIVE,
+    VpsStatus.DRAINING: vps_lifecycle.Event.STILL_DRAINING,
+}
+
+
+def _did_nothing(run: ProvisionRun) -> bool:
+    """A provisioning that came no further than to its first step, which only looks: the server is as it was."""
+    return run.what is RunKind.PROVISION and not run.steps.filter(position__gt=0).exclude(status=StepStatus.WAITING).exists()
+
+
+def _ready(run: ProvisionRun) -> vps_lifecycle.Event:
+    """What operators have taken out of service stays out of it; one that was never heard is new."""
+    match VpsStatus(run.vps_was):
+        case VpsStatus.DRAINING:
+            return vps_lifecycle.Event.STILL_DRAINING
+        case VpsStatus.INACTIVE if run.from_version:
+            return vps_lifecycle.Event.STILL_OFF
+        case _:
+            return vps_lifecycle.Event.PROVISIONED
 
 
 def _is_broken(run: ProvisionRun, now: datetime) -> bool:

@@ -6,11 +6,15 @@ What the server needs to be reached stays as it is until the end: SSH is closed 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from fleet.provision import apt, dismantling, firewall, host, installing, login, upgrading
 from fleet.provision.apt import Upgrade
 from fleet.provision.installing import Agent
 from fleet.provision.step import Step
+
+FROM_SETTINGS: Final = "bundle"
+"""This step and those after it follow from our settings and the VPS's row, which people mend when one has failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from fleet.models import ProvisionRun, RunStatus, StepStatus, Vps, VpsStatus
 from fleet.provision import detached, keeping, keys, planning, redis_access, remedies, runner, session, stepping
 from fleet.provision import lifecycle as runs
 from fleet.provision.step import Command, Finding, Look, Step, Unfit, Upload, Verb, always, known, succeeds
-from fleet.provision.steps import Plan
+from fleet.provision.steps import FROM_SETTINGS, Plan
 from fleet.tests.ssh_server import PASSWORD, QUICK, SshServer, serving
 from fleet.tests.test_provision_steps import AGENT
 from lab.processes import wait_until
@@ -176,6 +176,67 @@ def test_a_failed_run_goes_on_where_it_stopped(plan, vps, tmp_path, server, oper
     assert (run.state, run.reason, state_of(vps)) == (RunStatus.DONE, "", VpsStatus.ACTIVE)
     assert not any(str(tmp_path / "one") in command for command in server.commands)
     assert AuditEntry.objects.filter(verb="resume provisioning", actor=operator).exists()
+
+
+def test_what_follows_from_the_settings_is_done_again_when_it_is_resumed(plan, vps, tmp_path, operator):
+    """What it failed by is often mended in them."""
+    told, script = tmp_path / "told", f'test -e "{tmp_path}/mended" && touch "$1"'
+    plan(
+        made(tmp_path / "one", name="packages"), made(tmp_path / "two", name=FROM_SETTINGS), made(told, name="told"),
+        made(tmp_path / "3", name="three", script=script),
+    )  # fmt: skip
+    run = do(vps)
+    assert states(run) == [*[StepStatus.CHANGED] * 3, StepStatus.FAILED]
+    (tmp_path / "mended").touch()
+    told.unlink()
+    actions.resume(run, operator)
+    assert states(again(run)) == [StepStatus.CHANGED, *[StepStatus.WAITING] * 3]
+    runner.run(run.pk)
+    assert states(again(run)) == [StepStatus.CHANGED, StepStatus.UNCHANGED, StepStatus.CHANGED, StepStatus.CHANGED]
+
+
+@pytest.mark.parametrize(
+    ("before", "version", "wanted"),
+    [
+        (VpsStatus.INACTIVE, "", VpsStatus.ACTIVE),
+        (VpsStatus.INACTIVE, "0.1.0", VpsStatus.INACTIVE),
+        (VpsStatus.ERROR, "0.1.0", VpsStatus.ACTIVE),
+        (VpsStatus.ACTIVE, "0.1.0", VpsStatus.ACTIVE),
+        (VpsStatus.DRAINING, "0.1.0", VpsStatus.DRAINING),
+    ],
+    ids=["new", "switched off by an operator", "failed before", "in service", "drained"],
+)
+def test_afterwards_it_is_what_it_was_or_in_service(plan, vps, tmp_path, before, version, wanted):
+    since = timezone.now() - timedelta(hours=1)
+    drained = {"draining_since": since, "drain_moves": True} if before is VpsStatus.DRAINING else {}
+    Vps.objects.filter(pk=vps.pk).update(status=before, agent_version=version, **drained)
+    plan(made(tmp_path / "one"))
+    assert do(vps).state is RunStatus.DONE
+    vps.refresh_from_db()
+    assert vps.state is wanted
+    if wanted is VpsStatus.DRAINING:
+        assert (vps.draining_since, vps.drain_moves) == (since, True)
+
+
+@pytest.mark.parametrize("before", [VpsStatus.ACTIVE, VpsStatus.DRAINING])
+def test_a_run_that_did_nothing_there_leaves_it_in_service(plan, vps, tmp_path, server, before):
+    """Cancelled before a worker took it, and where SSH does not answer: it is chosen and looked at as it was before."""
+    Vps.objects.filter(pk=vps.pk).update(status=before, agent_version="0.1.0")
+    plan(made(tmp_path / "one"))
+    actions.cancel(actions.provision(vps, None), None)
+    assert state_of(vps) is before
+    server.close()
+    run = do(vps)
+    assert run.state is RunStatus.FAILED
+    vps.refresh_from_db()
+    assert (vps.state, vps.status_message) == (before, run.reason)
+
+
+def test_one_that_failed_in_the_middle_is_in_service_no_more(plan, vps, tmp_path):
+    Vps.objects.filter(pk=vps.pk).update(status=VpsStatus.ACTIVE, agent_version="0.1.0")
+    plan(made(tmp_path / "one"), made(tmp_path / "two", name="two", script="exit 3"))
+    assert do(vps).state is RunStatus.FAILED
+    assert state_of(vps) is VpsStatus.ERROR
 
 
 def test_what_is_not_so_after_all_was_done_has_failed(plan, vps, tmp_path):

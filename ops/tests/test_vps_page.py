@@ -281,6 +281,33 @@ def test_who_may_only_look_has_no_buttons(client_of, operator, vps):
     assert client.post(address("vps_start", vps)).status_code == 403
 
 
+def test_who_may_change_a_server_may_not_therefore_remove_it(client_of, operator, vps):
+    from django.contrib.auth.models import Permission
+
+    type(operator).objects.filter(pk=operator.pk).update(is_superuser=False)
+    operator.user_permissions.add(*Permission.objects.filter(codename__in=["view_vps", "change_vps"]))
+    client = client_of(type(operator).objects.get(pk=operator.pk))
+    page = text(client.get(address("vps", vps)))
+    assert address("vps_verb", vps, "drain") in page
+    for verb in ("remove", "decommission"):
+        assert address("vps_verb", vps, verb) not in page
+        assert client.post(address("vps_verb", vps, verb)).status_code == 403
+
+
+def test_who_may_only_look_at_a_provisioning_neither_resumes_nor_cancels_it(client_of, operator, vps):
+    from django.contrib.auth.models import Permission
+
+    run = ProvisionRun.objects.create(vps=vps, place="x:22")
+    type(operator).objects.filter(pk=operator.pk).update(is_superuser=False)
+    operator.user_permissions.add(*Permission.objects.filter(codename__in=["view_vps", "view_provisionrun"]))
+    client = client_of(type(operator).objects.get(pk=operator.pk))
+    assert client.get(reverse("admin:fleet_provisionrun_change", args=[run.pk])).status_code == 200
+    for verb in ("resume", "cancel"):
+        assert client.post(reverse("admin:fleet_provisionrun_verb", args=[run.pk, verb])).status_code == 403
+    run.refresh_from_db()
+    assert not run.cancel_asked
+
+
 # ------------------------------------------------------------------------------------------------ start on it
 
 
