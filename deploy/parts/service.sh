@@ -25,7 +25,12 @@ host_name() { sed -n 's/^ *server_name \(.*\);$/\1/p' /etc/nginx/sites-available
 wait_well() {
   until=$(($(date +%s) + HEALTH_LIMIT_S))
   until ask_ready >/dev/null 2>&1; do
-    [ "$(date +%s)" -lt "$until" ] || { status >&2; return 1; }
+    [ "$(date +%s)" -lt "$until" ] && ! gives_up || { status >&2; return 1; }
     sleep 0.5
   done
+}
+
+# A process that ended as often since it was started will not be well in a minute either.
+gives_up() {
+  systemctl show --property=NRestarts --value $(instances) | awk '$1 >= 4 { found = 1 } END { exit !found }'
 }
