@@ -51,7 +51,8 @@ def test_every_process_of_the_procfile_becomes_a_unit(shell, tmp_path):
 
 
 def test_servers_elsewhere_need_no_packages_here(shell):
-    here, elsewhere = (shell(f"unset DATABASE_URL REDIS_URL; {set_} wanted_packages").split() for set_ in ("", "DATABASE_URL=x REDIS_URL=y"))
+    given = ("", "DATABASE_URL=x REDIS_URL=y")
+    here, elsewhere = (shell(f"unset DATABASE_URL REDIS_URL; {each} wanted_packages").split() for each in given)
     assert set(here) - set(elsewhere) == {"postgresql", "redis-server"}
 
 

@@ -19,7 +19,7 @@ status() {
 
 # What readiness says, through nginx; fails when something is missing.
 health() { ask_ready && echo; }
-ask_ready() { curl -sS --fail-with-body --insecure --max-time 5 --resolve "$(host_name):443:127.0.0.1" "https://$(host_name)/health/ready"; }
+ask_ready() { curl -sS --fail-with-body --insecure --max-time 5 --connect-to "::127.0.0.1:" "https://$(host_name)/health/ready"; }
 host_name() { sed -n 's/^ *server_name \(.*\);$/\1/p' /etc/nginx/sites-available/ezstream | head -n 1; }
 
 wait_well() {

@@ -1,0 +1,110 @@
+"""The control plane on a host of the lab, as `deploy/ezstream install` puts it there, and how one reaches it."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import requests
+
+from lab.client import Client
+from lab.hosts import Host
+from lab.product import ROOT
+
+EMAIL: Final = "olga@stream.example"
+PASSWORD: Final = "correct horse battery"
+SOURCE: Final = "/root/ezstream"
+SCRIPT: Final = f"{SOURCE}/deploy/ezstream"
+
+
+def wanted_packages() -> list[str]:
+    """What the installer would fetch by apt."""
+    parts = ROOT / "deploy" / "parts"
+    script = f". {parts}/place.sh; . {parts}/install.sh; unset DATABASE_URL REDIS_URL; wanted_packages"
+    return subprocess.run(["sh", "-euc", script], check=True, capture_output=True, text=True).stdout.split()
+
+
+class Installed:
+    """Reached as a browser does that trusts the installation's own authority. `name`: under which people reach it."""
+
+    def __init__(self, host: Host, name: str, folder: Path) -> None:
+        self.host = host
+        self.name = name
+        self.url = f"https://{name}"
+        carry_source(host)
+        self.ezstream("install", "--host", name, script=SCRIPT)
+        self.authority = folder / f"{host.name}.crt"
+        self.authority.write_text(host.run(["cat", "/etc/ezstream-redis/ca.crt"]))
+
+    def ezstream(self, *arguments: str, script: str = "ezstream") -> str:
+        try:
+            return self.host.run([script, *arguments])
+        except subprocess.CalledProcessError as error:
+            raise AssertionError(f"ezstream {arguments}: {error.returncode}\n{error.stdout}\n{error.stderr}") from error
+
+    def get(self, path: str, **headers: str) -> requests.Response:
+        with self.session() as session:
+            return session.get(self.url + path, headers=headers, timeout=10, allow_redirects=False)
+
+    def session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env, session.verify = False, str(self.authority)
+        return session
+
+    def version(self) -> str:
+        return str(self.get("/health").json()["version"])
+
+    def is_ready(self) -> bool:
+        try:
+            return self.get("/health/ready").status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def client(self, email: str = EMAIL, password: str = PASSWORD) -> Client:
+        return Client(self.url, email, password, verify=str(self.authority))
+
+    def pids(self) -> str:
+        return self.host.run(["systemctl", "show", "--property=Id,MainPID", "ezstream@*"])
+
+    def set_version(self, version: str) -> None:
+        """Of the source an upgrade is made from."""
+        self.host.run(["sed", "-i", f's/^version = .*/version = "{version}"/', f"{SOURCE}/pyproject.toml"])
+
+    @contextmanager
+    def tls(self, port: int) -> Iterator[ssl.SSLSocket]:
+        context = ssl.create_default_context(cafile=str(self.authority))
+        with (
+            socket.create_connection((self.name, port), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname=self.name) as secure,
+        ):
+            yield secure
+
+    def upgrade_request(self, path: str, client: Client) -> bytes:
+        """For a WebSocket."""
+        cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        lines = (
+            f"GET {path} HTTP/1.1", f"Host: {self.name}", f"Origin: {self.url}", f"Cookie: {cookies}",
+            "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+            f"Sec-WebSocket-Key: {base64.b64encode(b'0123456789abcdef').decode()}",
+        )  # fmt: skip
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def carry_source(host: Host) -> None:
+    """What a clone has: committed files as they are now."""
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
+    tar = subprocess.run(["tar", "-cf", "-", "-T", "-"], cwd=ROOT, input=files.stdout, capture_output=True, check=True)
+    host.run(["mkdir", "-p", SOURCE])
+    host.run(["tar", "-C", SOURCE, "--no-same-owner", "-xf", "-"], given=tar.stdout)
+
+
+def carry(backup: str, host: Host, other: Host) -> None:
+    """A directory, from host to host, to the same place."""
+    packed = host.run(["sh", "-c", f"tar -C {backup} -cf - . | base64"])
+    other.run(["sh", "-c", f"mkdir -p {backup} && base64 -d | tar -C {backup} -xf -"], given=packed.encode())
