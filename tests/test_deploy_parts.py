@@ -82,8 +82,8 @@ def test_redis_is_reached_by_its_socket_here_and_by_tls_from_outside(shell, tmp_
         "REDIS_CONF": tmp_path / "ezstream.conf", "REDIS_SOCKET": tmp_path / "s", "REDIS_PORT": port,
         "REDIS_TLS": folder.path, "SETTINGS": settings,
     }  # fmt: skip
-    lines = f"renew_certificates() {{ :; }}\nREDIS_MAIN={tmp_path}/redis.conf\nmake_redis\n"
-    url = shell(f"{lines}open_redis_to_agents x >&2; open_redis_to_agents x >&2", **places)
+    lines = f"REDIS_MAIN={tmp_path}/redis.conf\nmake_redis\n"
+    url = shell(f"{lines}open_redis_to_agents >&2; open_redis_to_agents >&2", **places)
     assert (tmp_path / "ezstream.conf").read_text().count("tls-port") == 1
     command = ["redis-server", str(tmp_path / "redis.conf"), "--dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:

@@ -21,10 +21,12 @@ install() {
   # Another source over an installation is an upgrade.
   release=$(readlink -e "$CURRENT") || release=$(make_release)
   prepare_release "$release"
-  open_redis_to_agents "$release"
+  take_certificate "$host" "$certificate" "$key"
+  ! is_authority_used || renew_certificates "$release"
+  open_redis_to_agents
   manage "$release" migrate --no-input -v 0
   use_release "$release"
-  install_nginx "$host" "$certificate" "$key"
+  install_nginx "$host"
   if install_units || [ "$is_told_anew" ]; then restart; else start; fi
   wait_well || fail "it is installed but not well: $0 status; journalctl -u 'ezstream@*'"
   say "EZStream runs: https://$host/ (an operator: ezstream manage createsuperuser)"
@@ -108,24 +110,26 @@ install_units() {
   ln -sfn "$(readlink -f "$CURRENT")" "$units/ezstream.of"
 }
 
-install_nginx() {
+take_certificate() {
   if [ "$2" ]; then
     command install -m 0644 "$2" "$ETC/tls.crt" && command install -m 0600 "${3:?--key FILE goes with --certificate}" "$ETC/tls.key"
     ! is_site_ours || say_who_signed ""
   elif [ ! -e "$ETC/tls.crt" ]; then
-    say "makes a certificate of its own: browsers will warn. With a real one: install --host $1 --certificate FILE --key FILE"
+    say "the site gets a certificate of our own: browsers will warn. With a real one: install --host $1 --certificate FILE --key FILE"
     say_who_signed "$REDIS_TLS/ca.crt"
-    renew_certificates "$CURRENT"
   fi
-  sed "s/@HOST@/$1/g" "$CURRENT/deploy/nginx-site.conf" >/etc/nginx/sites-available/ezstream
-  ln -sfn ../sites-available/ezstream /etc/nginx/sites-enabled/ezstream
-  nginx -qt || fail "nginx refuses its configuration; it runs on with the old one: nginx -t"
-  systemctl -q enable nginx
-  systemctl reload-or-restart nginx
 }
 
 # Agents are told, for no system knows an authority of ours: processes must read the settings again.
 say_who_signed() {
   echo "$1" | set_setting SITE_CA_FILE
   is_told_anew=yes
+}
+
+install_nginx() {
+  sed "s/@HOST@/$1/g" "$CURRENT/deploy/nginx-site.conf" >/etc/nginx/sites-available/ezstream
+  ln -sfn ../sites-available/ezstream /etc/nginx/sites-enabled/ezstream
+  nginx -qt || fail "nginx refuses its configuration; it runs on with the old one: nginx -t"
+  systemctl -q enable nginx
+  systemctl reload-or-restart nginx
 }

@@ -20,9 +20,7 @@ TEXT
 is_redis_ours() { [ -e "$REDIS_CONF" ] && [ "$(setting REDIS_CA_FILE)" = "$REDIS_TLS/ca.crt" ]; }
 
 open_redis_to_agents() {
-  is_redis_ours || return 0
-  renew_certificates "$1"
-  ! grep -q '^tls-port ' "$REDIS_CONF" || return 0
+  is_redis_ours && ! grep -q '^tls-port ' "$REDIS_CONF" || return 0
   say "opens Redis to agents, by TLS on port $REDIS_PORT"
   cat >>"$REDIS_CONF" <<TEXT
 bind * -::*

@@ -326,7 +326,10 @@ def test_it_moves_to_another_host_and_its_fleet_with_it(
 ) -> None:
     """The backup is restored there, the name leads there: accounts, media and fleet; the stream never went."""
     spare = both[1]
-    spare.ezstream("restore", spare.host.run(["sh", "-c", "ls -d /root/backups/*"]).strip())
+    control.ezstream("stop")
+    control.ezstream("backup", "/root/moved")
+    carry("/root/moved", control.host, spare.host)
+    spare.ezstream("restore", spare.host.run(["sh", "-c", "ls -d /root/moved/*"]).strip())
     assert digests(spare) == digests(control)
     control.host.power_off()
     spare.host.run(["ip", "address", "add", f"{control.name}/24", "dev", "host0"])
