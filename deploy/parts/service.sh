@@ -4,11 +4,12 @@ start() { need_installed; systemctl start ezstream.target $(instances); }
 stop() { need_installed; systemctl stop ezstream.target $(instances); }
 instances() { for each in $(processes "$CURRENT"); do printf 'ezstream@%s.service ' "$each"; done; }
 
-# One after another, what people see last.
+# At once, but for what people see: that comes last.
 restart() {
   need_installed
   systemctl -q reset-failed 'ezstream@*' 2>/dev/null || true
-  for each in $(processes "$CURRENT" | tac); do systemctl restart "ezstream@$each"; done
+  systemctl restart $(instances | tr ' ' '\n' | grep -vx ezstream@web.service)
+  systemctl restart ezstream@web.service
   systemctl start ezstream.target
 }
 
@@ -32,5 +33,5 @@ wait_well() {
 
 # A process that ended as often since it was started will not be well in a minute either.
 gives_up() {
-  systemctl show --property=NRestarts --value $(instances) | awk '$1 >= 4 { found = 1 } END { exit !found }'
+  systemctl show --property=NRestarts --value $(instances) | awk '$1 >= 3 { found = 1 } END { exit !found }'
 }

@@ -13,6 +13,7 @@ from typing import Final
 
 import requests
 
+from fleet.provision import apt
 from lab.client import Client
 from lab.hosts import Host
 from lab.product import ROOT
@@ -23,8 +24,12 @@ SOURCE: Final = "/root/ezstream"
 SCRIPT: Final = f"{SOURCE}/deploy/ezstream"
 
 
-def wanted_packages() -> list[str]:
-    """What the installer would fetch by apt."""
+def packages() -> list[str]:
+    """Debian's, of a control plane and of a server of its fleet: one image for all who want their hosts ready."""
+    return [*_of_the_installer(), *apt.PACKAGES]
+
+
+def _of_the_installer() -> list[str]:
     parts = ROOT / "deploy" / "parts"
     script = f". {parts}/place.sh; . {parts}/install.sh; unset DATABASE_URL REDIS_URL; wanted_packages"
     return subprocess.run(["sh", "-euc", script], check=True, capture_output=True, text=True).stdout.split()
@@ -38,6 +43,8 @@ class Installed:
         self.name = name
         self.url = f"https://{name}"
         carry_source(host)
+        # As an operator may: destinations of the lab have private addresses.
+        host.run(["sh", "-c", f"echo ALLOW_PRIVATE_DESTINATIONS=1 >>{SOURCE}/deploy/env.example"])
         self.ezstream("install", "--host", name, script=SCRIPT)
         self.authority = folder / f"{host.name}.crt"
         self.authority.write_text(host.run(["cat", "/etc/ezstream-redis/ca.crt"]))

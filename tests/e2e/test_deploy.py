@@ -20,12 +20,11 @@ import pytest
 import requests
 
 from agent.tests import clips
-from fleet.provision import apt
 from lab.hosts import Host, Lab
 from lab.hosts.needs import run
 from lab.processes import wait_until
 from lab.receiver import Publish, Receiver
-from tests.e2e.installed import EMAIL, PASSWORD, SCRIPT, SOURCE, Installed, carry, carry_source, wanted_packages
+from tests.e2e.installed import EMAIL, PASSWORD, SCRIPT, SOURCE, Installed, carry, carry_source, packages
 
 pytestmark = pytest.mark.e2e
 APP: Final = "platform"
@@ -38,7 +37,7 @@ PROCESSES: Final = {
 
 @pytest.fixture(scope="module")
 def hosts(vps_lab: Lab) -> Iterator[list[Host]]:
-    made = vps_lab.several(["control", "spare", "server"], packages=[*wanted_packages(), *apt.PACKAGES])
+    made = vps_lab.several(["control", "spare", "server"], packages=packages())
     yield made
     for host in made:
         vps_lab.remove(host)
@@ -54,13 +53,10 @@ def both(hosts: list[Host], tmp_path_factory: pytest.TempPathFactory) -> list[In
 
 @pytest.fixture(scope="module")
 def control(both: list[Installed]) -> Installed:
-    """With an operator, and destinations of the lab allowed: they have private addresses."""
+    """With an operator."""
     control = both[0]
     environ = [f"DJANGO_SUPERUSER_{name}" for name in (f"PASSWORD={PASSWORD}", f"EMAIL={EMAIL}", "NAME=Olga")]
     control.host.run(["env", *environ, "ezstream", "manage", "createsuperuser", "--no-input"])
-    for each in both:
-        each.host.run(["sh", "-c", "echo ALLOW_PRIVATE_DESTINATIONS=1 >>/etc/ezstream-control/env"])
-        each.ezstream("restart")
     return control
 
 

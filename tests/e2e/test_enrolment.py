@@ -13,11 +13,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from agent.tests.servers import RedisServer
-from fleet.provision import apt
 from lab.hosts import Host, Lab
 from lab.ports import free_port
 from lab.processes import wait_until
 from lab.product import Plan, Product
+from tests.e2e.installed import packages
 from tests.env import OUTSIDE
 
 pytestmark = pytest.mark.e2e
@@ -65,7 +65,7 @@ def page(product: Product, chromium: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def host(vps_lab: Lab) -> Iterator[Host]:
-    host = vps_lab.host("paste", packages=("curl", *apt.PACKAGES))
+    host = vps_lab.host("paste", packages=packages())
     yield host
     vps_lab.remove(host)
 
