@@ -73,6 +73,21 @@ def test_what_ends_again_and_again_is_not_waited_for(shell, seen, is_hopeless):
     assert (shell(lines) == "yes\n") is is_hopeless
 
 
+def test_a_certificate_of_the_operators_takes_the_place_of_ours(shell, tmp_path):
+    settings, given = tmp_path / "env", tmp_path / "given.crt"
+    settings.write_text("A=1\n#SITE_CA_FILE=\nB=2\n")
+    given.touch()
+    places = {"SETTINGS": settings, "ETC": tmp_path, "REDIS_TLS": "/tls"}
+    tell = 'is_told_anew=""; take_certificate host {words} >&2; echo "$is_told_anew"'
+    assert shell(tell.format(words='"" ""'), **places) == "yes\n"
+    assert settings.read_text() == "A=1\nSITE_CA_FILE=/tls/ca.crt\nB=2\n"
+    assert shell(tell.format(words=f"{given} {given}"), **places) == "yes\n"
+    assert settings.read_text() == "A=1\nSITE_CA_FILE=\nB=2\n"
+    assert (tmp_path / "tls.crt").exists()
+    assert shell(tell.format(words='"" ""'), **places) == "\n", "what is there stays"
+    assert settings.read_text() == "A=1\nSITE_CA_FILE=\nB=2\n"
+
+
 def test_redis_is_reached_by_its_socket_here_and_by_tls_from_outside(shell, tmp_path):
     folder = Folder(tmp_path / "tls")
     renew(folder, [], timezone.now())

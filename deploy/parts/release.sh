@@ -86,6 +86,7 @@ go_back() {
 switch_to() {
   use_release "$1"
   install_units || true
+  (install_nginx "$(host_name)") || return 1
   restart
   wait_well
 }

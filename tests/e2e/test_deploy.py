@@ -223,6 +223,7 @@ def test_an_upload_in_pieces_and_its_bytes_from_nginx(control: Installed, tmp_pa
         assert patch(session, where, start, whole[start : start + PIECE]).status_code == 204
     wait_until(lambda: signed_url(control, "long.mp4"), "it was looked at", 30, every_s=0.5)
     path = signed_url(control, "long.mp4").removeprefix(control.url)
+    assert control.get(path).content == whole, "by nginx: without, we give 8 MiB at most"
     begin = len(whole) - 1000
     part = control.get(path, Range=f"bytes={begin}-")
     assert (part.status_code, part.content) == (206, whole[begin:])
@@ -279,10 +280,12 @@ def test_a_server_of_the_fleet_sends_to_a_platform(control: Installed, on_air: P
 def test_an_upgrade_and_the_way_back(control: Installed, on_air: Publish) -> None:
     before = control.version()
     control.set_version("99.1.0")
+    site = "s/server_tokens off;/server_tokens off; add_header X-Site new;/"
+    control.host.run(["sed", "-i", site, f"{SOURCE}/deploy/nginx-site.conf"])
     control.ezstream("upgrade", script=SCRIPT)
-    assert control.version() == "99.1.0"
+    assert (control.version(), control.get("/health").headers["X-Site"]) == ("99.1.0", "new")
     control.ezstream("rollback")
-    assert control.version() == before
+    assert (control.version(), control.get("/health").headers.get("X-Site")) == (before, None)
     goes_on(on_air)
 
 
