@@ -35,6 +35,12 @@ def _of_the_installer() -> list[str]:
     return subprocess.run(["sh", "-euc", script], check=True, capture_output=True, text=True).stdout.split()
 
 
+_OUR_SETTINGS: Final = b"ALLOW_PRIVATE_DESTINATIONS=1\nSSH_TRUST_FIRST_USE=1\nPROVISION_UPGRADE=none\n"
+
+
+_TUS: Final = {"Tus-Resumable": "1.0.0"}
+
+
 class Installed:
     """Reached as a browser does that trusts the installation's own authority. `name`: under which people reach it."""
 
@@ -43,8 +49,8 @@ class Installed:
         self.name = name
         self.url = f"https://{name}"
         carry_source(host)
-        # As an operator may: destinations of the lab have private addresses.
-        host.run(["sh", "-c", f"echo ALLOW_PRIVATE_DESTINATIONS=1 >>{SOURCE}/deploy/env.example"])
+        # As an operator may. Destinations of the lab have private addresses.
+        host.run(["tee", "-a", f"{SOURCE}/deploy/env.example"], given=_OUR_SETTINGS)
         self.ezstream("install", "--host", name, script=SCRIPT)
         self.authority = folder / f"{host.name}.crt"
         self.authority.write_text(host.run(["cat", "/etc/ezstream-redis/ca.crt"]))
@@ -54,6 +60,10 @@ class Installed:
             return self.host.run([script, *arguments])
         except subprocess.CalledProcessError as error:
             raise AssertionError(f"ezstream {arguments}: {error.returncode}\n{error.stdout}\n{error.stderr}") from error
+
+    def shell(self, script: str) -> str:
+        """What `manage.py shell` prints: what it is given may hold secrets."""
+        return self.host.run(["ezstream", "manage", "shell", "--no-imports"], given=script.encode()).strip()
 
     def get(self, path: str, **headers: str) -> requests.Response:
         with self.session() as session:
@@ -83,6 +93,27 @@ class Installed:
         """Of the source an upgrade is made from."""
         self.host.run(["sed", "-i", f's/^version = .*/version = "{version}"/', f"{SOURCE}/pyproject.toml"])
 
+    def hears(self, name: str) -> bool:
+        """Whether this server of the fleet answers it."""
+        try:
+            return "answered in" in self.ezstream("manage", "fleet_ping", name)
+        except AssertionError:
+            return False
+
+    def media(self) -> str:
+        """All files: whose they are, what is in them."""
+        script = "find media -type f | sort | while read -r each; do stat -c '%U %n' $each; sha256sum <$each; done"
+        return self.host.run(["sh", "-c", f"cd /var/lib/ezstream && {script}"])
+
+    def begin_upload(self, name: str, length: int) -> tuple[requests.Session, str]:
+        """The operator's; where its pieces go (`patch`)."""
+        session = self.client().session
+        session.headers.update(_TUS | {"X-CSRFToken": session.cookies["csrftoken"], "Referer": self.url})
+        told = {"Upload-Length": str(length), "Upload-Metadata": f"filename {base64.b64encode(name.encode()).decode()}"}
+        answer = session.post(f"{self.url}/library/uploads/", headers=told, timeout=10)
+        answer.raise_for_status()
+        return session, self.url + answer.headers["Location"]
+
     @contextmanager
     def tls(self, port: int) -> Iterator[ssl.SSLSocket]:
         context = ssl.create_default_context(cafile=str(self.authority))
@@ -101,6 +132,11 @@ class Installed:
             f"Sec-WebSocket-Key: {base64.b64encode(b'0123456789abcdef').decode()}",
         )  # fmt: skip
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def patch(session: requests.Session, where: str, offset: int, piece: bytes) -> requests.Response:
+    told = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
+    return session.patch(where, data=piece, headers=told, timeout=30)
 
 
 def carry_source(host: Host) -> None:

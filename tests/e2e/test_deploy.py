@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
@@ -24,12 +23,11 @@ from lab.hosts import Host, Lab
 from lab.hosts.needs import run
 from lab.processes import wait_until
 from lab.receiver import Publish, Receiver
-from tests.e2e.installed import EMAIL, PASSWORD, SCRIPT, SOURCE, Installed, carry, carry_source, packages
+from tests.e2e.installed import EMAIL, PASSWORD, SCRIPT, SOURCE, Installed, carry, carry_source, packages, patch
 
 pytestmark = pytest.mark.e2e
 APP: Final = "platform"
 PIECE: Final = 8 * 1024**2
-TUS: Final = {"Tus-Resumable": "1.0.0"}
 PROCESSES: Final = {
     f"ezstream@{name}.service" for name in ("web", "worker", "media", "fleet", "listener", "scheduler", "tunnels")
 }
@@ -216,7 +214,7 @@ def test_an_upload_in_pieces_and_its_bytes_from_nginx(control: Installed, tmp_pa
     )
     whole = clips.make(tmp_path / "long.mp4", seconds=4, video=video).read_bytes()
     assert PIECE < len(whole) < 2 * PIECE
-    session, where = begin_upload(control, "long.mp4", len(whole))
+    session, where = control.begin_upload("long.mp4", len(whole))
     too_large = patch(session, where, 0, bytes(PIECE + 2 * 1024**2))
     assert (too_large.status_code, "nginx" in too_large.text) == (413, True)
     for start in range(0, len(whole), PIECE):
@@ -231,20 +229,6 @@ def test_an_upload_in_pieces_and_its_bytes_from_nginx(control: Installed, tmp_pa
     assert control.get(f"{path[:-4]}xyz/").status_code == 403
 
 
-def begin_upload(control: Installed, name: str, length: int) -> tuple[requests.Session, str]:
-    session = control.client().session
-    session.headers.update(TUS | {"X-CSRFToken": session.cookies["csrftoken"], "Referer": control.url})
-    told = {"Upload-Length": str(length), "Upload-Metadata": f"filename {b64encode(name.encode()).decode()}"}
-    answer = session.post(f"{control.url}/library/uploads/", headers=told, timeout=10)
-    assert answer.status_code == 201, answer.text
-    return session, control.url + answer.headers["Location"]
-
-
-def patch(session: requests.Session, where: str, offset: int, piece: bytes) -> requests.Response:
-    told = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-    return session.patch(where, data=piece, headers=told, timeout=30)
-
-
 _SIGNED: Final = """
 from media_library.actions.links import download_url
 from media_library.models import VideoFile
@@ -254,8 +238,7 @@ for file in VideoFile.objects.filter(original_name={name!r}, status="completed")
 
 
 def signed_url(control: Installed, name: str) -> str:
-    said = control.ezstream("manage", "shell", "--no-imports", "-c", _SIGNED.format(name=name))
-    return said.strip()
+    return control.shell(_SIGNED.format(name=name))
 
 
 # ------------------------------------------------------------------------------------------------ its fleet
@@ -272,6 +255,33 @@ def test_a_server_of_the_fleet_sends_to_a_platform(control: Installed, on_air: P
     assert on_air.steps_back() == 0
     fetched = control.host.run(["grep", "-c", "GET /library/download/.* 206 ", "/var/log/nginx/access.log"])
     assert int(fetched) >= 3
+
+
+_PROVISION: Final = """
+from fleet import actions
+from fleet.models import Vps
+vps = Vps.objects.get(name="fra-1")
+vps.set_password({password!r})
+vps.save(update_fields=["sealed_password"])
+actions.provision(vps, None)
+"""
+_PROVISIONED: Final = """
+from fleet.models import ProvisionRun
+run = ProvisionRun.objects.get()
+if run.is_over:
+    print(run.status, run.reason, *run.steps.filter(status="CHANGED").values_list("name", flat=True))
+"""
+
+
+def test_its_own_worker_reaches_servers_by_ssh(control: Installed, server: Host, on_air: Publish) -> None:
+    """Held to little by its unit, it can provision: the server that came by itself, whose agent goes on."""
+    control.shell(_PROVISION.format(password=server.password))
+    wait_until(lambda: control.shell(_PROVISIONED), "it is provisioned", 60, every_s=0.5)
+    status, *changed = control.shell(_PROVISIONED).split()
+    assert status == "DONE", changed
+    assert "firewall" in changed
+    assert not {"bundle", "configuration", "service"} & set(changed)
+    goes_on(on_air)
 
 
 # ------------------------------------------------------------------------------------------------ upgraded
@@ -329,7 +339,7 @@ def test_it_moves_to_another_host_and_its_fleet_with_it(
     control.ezstream("backup", "/root/moved")
     carry("/root/moved", control.host, spare.host)
     spare.ezstream("restore", spare.host.run(["sh", "-c", "ls -d /root/moved/*"]).strip())
-    assert digests(spare) == digests(control)
+    assert spare.media() == control.media()
     control.host.power_off()
     spare.host.run(["ip", "address", "add", f"{control.name}/24", "dev", "host0"])
     forget = ["ip", "neigh", "flush", "to", control.name]
@@ -337,19 +347,6 @@ def test_it_moves_to_another_host_and_its_fleet_with_it(
     server.run(forget)
     spare.authority.write_text(control.authority.read_text())
     assert spare.client().get("/admin/").status_code == 200
-    wait_until(lambda: is_heard(spare), "the server found it", 60, every_s=0.5)
+    wait_until(lambda: spare.hears("fra-1"), "the server found it", 60, every_s=0.5)
     goes_on(on_air)
     assert on_air.max_gap_s() < 5.0
-
-
-def digests(installed: Installed) -> str:
-    """Of all media: whose they are, what is in them."""
-    script = "find media -type f | sort | while read -r each; do stat -c '%U %n' $each; sha256sum <$each; done"
-    return installed.host.run(["sh", "-c", f"cd /var/lib/ezstream && {script}"])
-
-
-def is_heard(installed: Installed) -> bool:
-    try:
-        return "answered in" in installed.ezstream("manage", "fleet_ping", "fra-1")
-    except AssertionError:
-        return False
