@@ -36,6 +36,8 @@ class Config:
     """Certificates trusted for RTMPS besides the system's."""
     redis_ca_file: Path | None = None
     """Certificates trusted for a Redis with TLS besides the system's."""
+    media_ca_file: Path | None = None
+    """Certificates trusted at the control plane besides the system's."""
     reach_private: bool = False
     """Development only: loopback and private addresses are destinations and live inputs too."""
     nginx: str = "nginx"
@@ -68,6 +70,7 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         max_streams=_read(environ, "EZSTREAM_MAX_STREAMS", _positive, None),
         ca_file=_read(environ, "EZSTREAM_CA_FILE", _certificates, None),
         redis_ca_file=_read(environ, "EZSTREAM_REDIS_CA_FILE", _certificates, None),
+        media_ca_file=_read(environ, "EZSTREAM_MEDIA_CA_FILE", _certificates, None),
         reach_private=_read(environ, "EZSTREAM_ALLOW_PRIVATE_DESTINATIONS", _flag, False),
         nginx=_read(environ, "EZSTREAM_NGINX", str, "nginx"),
         nginx_conf=_read(environ, "EZSTREAM_NGINX_CONF", _directory, None),

@@ -67,7 +67,7 @@ class Core:
         self._cache = Cache(config.cache_dir, config.cache_bytes)
         self._cache.held = shelf.ALWAYS
         self._ffmpeg = Ffmpeg(config.ffmpeg)
-        trust = Trust(config.trusted_hosts, config.plain_http_hosts)
+        trust = Trust(config.trusted_hosts, config.plain_http_hosts, config.media_ca_file)
         self._obtainer = Obtainer(self._cache, trust, self._ffmpeg, self.post)
         self._slates = SlateMaker(self._cache, trust, self._ffmpeg, self.post)
         self._trials = Trials(self._attempt, self.post)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
 TIMEOUTS: Final = (5.0, 10.0)
 """Seconds to connect, and between two reads."""
@@ -53,10 +55,20 @@ class Cancelled(DownloadError):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Where files may come from."""
+    """Where files may come from, and pictures go to."""
 
     hosts: frozenset[str]
     plain_http: frozenset[str] = frozenset()
+    ca_file: Path | None = None
+    """Certificates trusted there besides the system's."""
+
+    def session(self) -> requests.Session:
+        """What the environment says of proxies and certificates does not count."""
+        session = requests.Session()
+        session.trust_env = False
+        if self.ca_file is not None:
+            session.mount("https://", _Trusting(self.ca_file))
+        return session
 
     def check(self, url: str) -> None:
         """Raises `Refused` for any other place."""
@@ -69,6 +81,17 @@ class Trust:
             raise Refused("its address is not on a trusted server")
         if parts.scheme != "https" and not (parts.scheme == "http" and names & self.plain_http):
             raise Refused("its address is not https")
+
+
+class _Trusting(HTTPAdapter):
+    """Adds to the system's certificates, which requests loads by itself."""
+
+    def __init__(self, ca_file: Path) -> None:
+        self._context = ssl.create_default_context(cafile=str(ca_file))
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +127,7 @@ class Download:
 
     def fetch(self) -> None:
         """Raises `Refused`, `Broken` (after several tries) or `Cancelled`."""
-        with requests.Session() as session:
-            session.trust_env = False
+        with self._trust.session() as session:
             self._fetch_all(session)
             if not self._sum_is_right():
                 self.began_again = True

@@ -65,11 +65,10 @@ class Pictures:
         self._trust.check(url)
         picture = run_dir / PICTURE
         await self._ffmpeg.picture(run_dir / STILL, picture)
-        await asyncio.to_thread(_send, url, picture.read_bytes())
+        await asyncio.to_thread(_send, self._trust, url, picture.read_bytes())
 
 
-def _send(url: str, jpeg: bytes) -> None:
-    with requests.Session() as session:
-        session.trust_env = False
+def _send(trust: Trust, url: str, jpeg: bytes) -> None:
+    with trust.session() as session:
         headers = {"Content-Type": "image/jpeg"}
         session.put(url, data=jpeg, headers=headers, timeout=TIMEOUTS, allow_redirects=False).raise_for_status()

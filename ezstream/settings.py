@@ -31,6 +31,8 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 SITE_URL = env.str("SITE_URL", default="http://localhost:8000").rstrip("/")
+SITE_CA_FILE = env.str("SITE_CA_FILE", default="")
+"""PEM: who signed the certificate agents see there and at AGENT_MEDIA_URL; empty: who the system trusts."""
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
 SECURE = SITE_URL.startswith("https://")

@@ -33,7 +33,7 @@ ez_ask() {
   shift 2
   printf 'url = "%s/%s"\n' "$EZ_BASE" "$ez_what" |
     curl --config - --silent --proto "$EZ_PROTOCOLS" --connect-timeout 20 --max-time 180 \
-      --output "$ez_into" --write-out '%{http_code}' "$@" || true
+      ${EZ_SITE_CA:+--cacert "$ez_tmp/site-ca"} --output "$ez_into" --write-out '%{http_code}' "$@" || true
 }
 
 ez_quietly() {
@@ -52,6 +52,7 @@ ez_check() {
   [ ! -e "$EZ_ENVIRONMENT" ] || ez_stop "an agent is installed here already ($EZ_ENVIRONMENT): provision it from the console instead"
   ez_tmp=$(mktemp -d)
   chmod 700 "$ez_tmp"
+  printf '%s' "$EZ_SITE_CA" >"$ez_tmp/site-ca"
 }
 
 ez_install() {
@@ -100,7 +101,7 @@ ez_register() {
     ez_stop "registering failed (HTTP $ez_status)"
   fi
   ez_registered=yes
-  ez_made="file:$EZ_ENVIRONMENT ${EZ_CA:+file:$EZ_CA }$ez_made"
+  for ez_each in $EZ_ENVIRONMENT $EZ_AUTHORITIES; do ez_made="file:$ez_each $ez_made"; done
   ez_quietly ez_files
   chmod 600 "$ez_tmp/answer"
   chown "$EZ_USER:$EZ_USER" "$ez_tmp/answer"
@@ -132,7 +133,7 @@ ez_start() {
   {
     cat "$EZ_UNIT" "$EZ_ENVIRONMENT"
     printf '%s' "$EZ_BUNDLE"
-    [ -z "$EZ_CA" ] || cat "$EZ_CA"
+    for ez_each in $EZ_AUTHORITIES; do cat "$ez_each"; done
   } | sha256sum | cut -d ' ' -f 1 >"$EZ_STAMP"
 }
 

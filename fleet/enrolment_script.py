@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from fleet.provision import apt, host, installing, places, redis_access, upgrade
+from fleet.provision import apt, host, installing, places, upgrade
 from fleet.provision.installing import Agent
 from fleet.provision.ssh import Result
 from fleet.provision.step import Action, Command, Step, Upload
@@ -36,6 +36,8 @@ class Enrolling:
     agent: Agent
     sha256: str
     is_secure: bool
+    site_ca: str = ""
+    """PEM: who signed for the control plane, besides whom the server's system trusts."""
 
 
 def render(what: Enrolling) -> str:
@@ -52,7 +54,8 @@ def render(what: Enrolling) -> str:
         "EZ_NGINX_ETC": places.NGINX_ETC,
         "EZ_ENVIRONMENT": places.ENVIRONMENT,
         "EZ_STAMP": agent.stamp.path,
-        "EZ_CA": redis_access.CA_FILE if agent.more else "",
+        "EZ_AUTHORITIES": " ".join(each.path for each in agent.more),
+        "EZ_SITE_CA": what.site_ca,
         "EZ_UNIT": agent.unit.path,
         "EZ_UNITS": f"{places.AGENT_UNIT} {places.NGINX_UNIT}",
     }

@@ -16,7 +16,7 @@ import redis
 from kit import certificates
 from kit.certificates import Certificate, Key
 
-AUTHORITY: Final = "EZStream Redis authority"
+AUTHORITY: Final = "EZStream authority"
 ALWAYS: Final = ("localhost", "127.0.0.1", "::1")
 """Also by a tunnel, which ends on loopback."""
 RENEWED_BEFORE: Final = timedelta(days=60)

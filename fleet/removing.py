@@ -13,7 +13,7 @@ from fleet.models import RunKind, Vps, VpsStatus
 
 
 def lock_idle(vps: Vps) -> Vps:
-    """Locks it until the commit, and gives it as it is. Raises Refused while streams are on it, or on their way from it,
+    """Locks it until the commit, and gives it as it is. Raises Refused while streams are on it or on their way from it,
     and WrongState while a run is at work on it."""
     row = Vps.objects.select_for_update().get(pk=vps.pk)
     refuse_at_work(row)

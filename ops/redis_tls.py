@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from kit import certificates
 from ops.probes import NotWellError
 
-LIMIT_S: Final = 2.0
+LIMIT_S: Final = 0.9
+"""Twice, to connect and to see it, is still within what readiness waits for."""
 WARNED_BEFORE: Final = timedelta(days=30)
 
 

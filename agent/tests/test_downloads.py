@@ -1,6 +1,7 @@
 """Downloads against a real HTTP server that misbehaves."""
 
 import hashlib
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,8 +31,9 @@ def fetch(
     sha256: str | None = SUM,
     seen: list[int] | None = None,
     cancelled: threading.Event | None = None,
+    ca_file: Path | None = None,
 ) -> Path:
-    trust = Trust(frozenset({server.host}), frozenset({server.host}))
+    trust = Trust(frozenset({server.host}), frozenset({server.host}), ca_file)
     wanted = Wanted(server.url(path), directory / "a.source", size, sha256)
     download = Download(wanted, trust, (seen if seen is not None else []).append, cancelled or threading.Event(), 0.01)
     download.fetch()
@@ -173,3 +175,17 @@ def test_untrusted_addresses(url: str) -> None:
 )
 def test_trusted_addresses(url: str) -> None:
     Trust(frozenset({"files.example", "plain.example:8000"}), frozenset({"plain.example:8000"})).check(url)
+
+
+def test_a_certificate_of_the_control_planes_own(tmp_path: Path) -> None:
+    """Trusted when it was handed over, and by nobody else."""
+    both = tmp_path / "both.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=ours"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(both), "-out", str(tmp_path / "crt")]
+    subprocess.run(command, check=True, capture_output=True)
+    both.write_text(both.read_text() + (tmp_path / "crt").read_text())
+    with file_server(certificate=both) as server:
+        server.files["/a"] = BODY
+        with pytest.raises(Broken, match="SSLError"):
+            fetch(server, tmp_path)
+        assert fetch(server, tmp_path, ca_file=tmp_path / "crt").read_bytes() == BODY

@@ -1,7 +1,7 @@
 # From a bare host to a control plane that answers. Every step looks first: a second run changes nothing.
 
 install() {
-  host="" certificate="" key=""
+  host="" certificate="" key="" is_told_anew=""
   while [ $# -gt 0 ]; do
     case $1 in
       --host) host=${2:?} ;;
@@ -11,7 +11,7 @@ install() {
     esac
     shift 2
   done
-  [ "$host" ] || [ ! -e "$SETTINGS" ] || host=$(setting ALLOWED_HOSTS)
+  [ "$host" ] || [ ! -e "$SETTINGS" ] || host=$(setting ALLOWED_HOSTS | cut -d, -f1)
   check_host_name "$host"
   [ -z "$certificate" ] || [ -r "$certificate" ] || fail "cannot read $certificate"
   [ -z "$key" ] || [ -r "$key" ] || fail "cannot read $key"
@@ -21,11 +21,13 @@ install() {
   # Another source over an installation is an upgrade.
   release=$(readlink -e "$CURRENT") || release=$(make_release)
   prepare_release "$release"
-  open_redis_to_agents "$release"
+  take_certificate "$host" "$certificate" "$key"
+  ! is_authority_used || renew_certificates "$release"
+  open_redis_to_agents
   manage "$release" migrate --no-input -v 0
   use_release "$release"
-  install_nginx "$host" "$certificate" "$key"
-  if install_units; then restart; else start; fi
+  install_nginx "$host"
+  if install_units || [ "$is_told_anew" ]; then restart; else start; fi
   wait_well || fail "it is installed but not well: $0 status; journalctl -u 'ezstream@*'"
   say "EZStream runs: https://$host/ (an operator: ezstream manage createsuperuser)"
 }
@@ -37,12 +39,15 @@ check_host_name() {
   esac
 }
 
+wanted_packages() {
+  echo python3 python3-venv ffmpeg nginx openssl curl rsync ca-certificates postgresql-client
+  [ "${DATABASE_URL:-}" ] || echo postgresql
+  [ "${REDIS_URL:-}" ] || echo redis-server
+}
+
 install_packages() {
-  wanted="python3 python3-venv ffmpeg nginx openssl curl rsync ca-certificates postgresql-client"
-  [ "${DATABASE_URL:-}" ] || wanted="$wanted postgresql"
-  [ "${REDIS_URL:-}" ] || wanted="$wanted redis-server"
   missing=""
-  for package in $wanted; do
+  for package in $(wanted_packages); do
     dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
   done
   [ "$missing" ] || return 0
@@ -105,15 +110,23 @@ install_units() {
   ln -sfn "$(readlink -f "$CURRENT")" "$units/ezstream.of"
 }
 
-install_nginx() {
+take_certificate() {
   if [ "$2" ]; then
     command install -m 0644 "$2" "$ETC/tls.crt" && command install -m 0600 "${3:?--key FILE goes with --certificate}" "$ETC/tls.key"
+    ! is_site_ours || say_who_signed ""
   elif [ ! -e "$ETC/tls.crt" ]; then
-    say "makes a certificate of its own: browsers will warn. With a real one: install --host $1 --certificate FILE --key FILE"
-    case $1 in *[!0-9.]*) kind=DNS ;; *) kind=IP ;; esac
-    (umask 077 && openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj "/CN=$1" -addext "subjectAltName=$kind:$1" \
-      -keyout "$ETC/tls.key" -out "$ETC/tls.crt" 2>/dev/null)
+    say "the site gets a certificate of our own: browsers will warn. With a real one: install --host $1 --certificate FILE --key FILE"
+    say_who_signed "$REDIS_TLS/ca.crt"
   fi
+}
+
+# Agents are told, for no system knows an authority of ours: processes must read the settings again.
+say_who_signed() {
+  echo "$1" | set_setting SITE_CA_FILE
+  is_told_anew=yes
+}
+
+install_nginx() {
   sed "s/@HOST@/$1/g" "$CURRENT/deploy/nginx-site.conf" >/etc/nginx/sites-available/ezstream
   ln -sfn ../sites-available/ezstream /etc/nginx/sites-enabled/ezstream
   nginx -qt || fail "nginx refuses its configuration; it runs on with the old one: nginx -t"

@@ -1,4 +1,4 @@
-# This host's Redis. We reach it by its socket; agents by TLS, with a certificate of an authority of our own.
+# This host's Redis. We reach it by its socket; agents by TLS.
 
 # A password, what it holds kept on disk, nothing thrown away, no plain port. Prints REDIS_URL.
 make_redis() {
@@ -20,9 +20,7 @@ TEXT
 is_redis_ours() { [ -e "$REDIS_CONF" ] && [ "$(setting REDIS_CA_FILE)" = "$REDIS_TLS/ca.crt" ]; }
 
 open_redis_to_agents() {
-  is_redis_ours || return 0
-  renew_certificates "$1"
-  ! grep -q '^tls-port ' "$REDIS_CONF" || return 0
+  is_redis_ours && ! grep -q '^tls-port ' "$REDIS_CONF" || return 0
   say "opens Redis to agents, by TLS on port $REDIS_PORT"
   cat >>"$REDIS_CONF" <<TEXT
 bind * -::*
@@ -33,26 +31,4 @@ tls-ca-cert-file $REDIS_TLS/ca.crt
 tls-auth-clients no
 TEXT
   systemctl restart redis-server
-}
-
-# As root, who alone reads the authority's key and gives Redis its own. Beside that it writes nothing that stays: files of
-# root's would stand in the way of the services.
-renew_certificates() (
-  set -a
-  # shellcheck source=/dev/null
-  . "$SETTINGS"
-  VAR_DIR=$(mktemp -d)
-  METRICS_DIR=$VAR_DIR/metrics
-  set +a
-  trap 'rm -rf "$VAR_DIR"' EXIT
-  PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE
-  cd "$1"
-  told=$(exec .venv/bin/python manage.py redis_certificates --dir "$REDIS_TLS" --owner redis 9>&-)
-  say "$(printf '%s' "$told" | head -n 1)"
-)
-
-certificates() {
-  need_installed
-  is_redis_ours || { say "agents use a Redis that is not this host's: nothing to do"; return 0; }
-  renew_certificates "$CURRENT"
 }

@@ -13,16 +13,19 @@ make_release() {
 }
 
 prepare_release() {
-  digest=$(sha256sum "$1/requirements.txt" | cut -c1-16)
+  digest=$(cat "$1/deploy/requirements.in" "$1/requirements.txt" | sha256sum | cut -c1-16)
   venv=$BASE/venvs/$digest
   if [ ! -e "$venv/complete" ]; then
     say "installs Python packages"
     rm -rf "$venv"
     python3 -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1/requirements.txt" 9>&- || fail "pip could not install"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1/deploy/requirements.in" -c "$1/requirements.txt" 9>&- ||
+      fail "pip could not install"
     touch "$venv/complete"
   fi
   ln -sfn "$venv" "$1/.venv"
+  # Its own user cannot keep what Python compiles: each process would do it anew at each start.
+  "$venv/bin/python" -m compileall -q -j 0 -x '/(\.venv|tests|bench|lab)/' "$1" || fail "the release does not compile"
   collect_static "$1"
 }
 
@@ -83,6 +86,7 @@ go_back() {
 switch_to() {
   use_release "$1"
   install_units || true
+  (install_nginx "$(host_name)") || return 1
   restart
   wait_well
 }

@@ -4,11 +4,12 @@ start() { need_installed; systemctl start ezstream.target $(instances); }
 stop() { need_installed; systemctl stop ezstream.target $(instances); }
 instances() { for each in $(processes "$CURRENT"); do printf 'ezstream@%s.service ' "$each"; done; }
 
-# One after another, what people see last.
+# At once, but for what people see: that comes last.
 restart() {
   need_installed
   systemctl -q reset-failed 'ezstream@*' 2>/dev/null || true
-  for each in $(processes "$CURRENT" | tac); do systemctl restart "ezstream@$each"; done
+  systemctl restart $(instances | tr ' ' '\n' | grep -vx ezstream@web.service)
+  systemctl restart ezstream@web.service
   systemctl start ezstream.target
 }
 
@@ -19,13 +20,18 @@ status() {
 
 # What readiness says, through nginx; fails when something is missing.
 health() { ask_ready && echo; }
-ask_ready() { curl -sS --fail-with-body --insecure --max-time 5 --resolve "$(host_name):443:127.0.0.1" "https://$(host_name)/health/ready"; }
+ask_ready() { curl -sS --fail-with-body --insecure --max-time 5 --connect-to "::127.0.0.1:" "https://$(host_name)/health/ready"; }
 host_name() { sed -n 's/^ *server_name \(.*\);$/\1/p' /etc/nginx/sites-available/ezstream | head -n 1; }
 
 wait_well() {
   until=$(($(date +%s) + HEALTH_LIMIT_S))
   until ask_ready >/dev/null 2>&1; do
-    [ "$(date +%s)" -lt "$until" ] || { status >&2; return 1; }
+    [ "$(date +%s)" -lt "$until" ] && ! gives_up || { status >&2; return 1; }
     sleep 0.5
   done
+}
+
+# A process that ended as often since it was started will not be well in a minute either.
+gives_up() {
+  systemctl show --property=NRestarts --value $(instances) | awk '$1 >= 3 { found = 1 } END { exit !found }'
 }

@@ -236,7 +236,8 @@ _STILL: Final = {
 
 def _did_nothing(run: ProvisionRun) -> bool:
     """A provisioning that came no further than to its first step, which only looks: the server is as it was."""
-    return run.what is RunKind.PROVISION and not run.steps.filter(position__gt=0).exclude(status=StepStatus.WAITING).exists()
+    later = run.steps.filter(position__gt=0).exclude(status=StepStatus.WAITING)
+    return run.what is RunKind.PROVISION and not later.exists()
 
 
 def _ready(run: ProvisionRun) -> vps_lifecycle.Event:

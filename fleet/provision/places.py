@@ -14,6 +14,7 @@ NGINX_ETC: Final = "/etc/ezstream-nginx"
 NGINX_CONF: Final = f"{NGINX_ETC}/nginx.conf"
 NGINX_UNIT: Final = "ezstream-nginx.service"
 AGENT_UNIT: Final = unit.NAME
+SITE_CA: Final = f"{ETC}/site-ca.crt"
 FIREWALL: Final = f"{ETC}/firewall.nft"
 FIREWALL_UNIT: Final = "ezstream-firewall.service"
 UNITS: Final = "/etc/systemd/system"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -58,6 +59,8 @@ def environment(vps: Vps, access: RedisAccess) -> str:
     }
     if access.ca:
         lines["EZSTREAM_REDIS_CA_FILE"] = redis_access.CA_FILE
+    if settings.SITE_CA_FILE:
+        lines["EZSTREAM_MEDIA_CA_FILE"] = places.SITE_CA
     if media.scheme == "http":
         lines["EZSTREAM_PLAIN_HTTP_HOSTS"] = media.netloc
     if settings.ALLOW_PRIVATE_DESTINATIONS:
@@ -74,15 +77,21 @@ def _agent(vps: Vps, access: RedisAccess) -> Agent:
     return agent_of(environment(vps, access), access.ca)
 
 
-def agent_of(environment: str, ca: str) -> Agent:
+def site_ca() -> str:
+    """PEM of who signed for the control plane itself; empty: who every system trusts."""
+    return Path(settings.SITE_CA_FILE).read_text() if settings.SITE_CA_FILE else ""
+
+
+def agent_of(environment: str, redis_ca: str) -> Agent:
     """What is put on a server that is told this."""
+    authorities = {redis_access.CA_FILE: redis_ca, places.SITE_CA: site_ca()}
     built = bundle.current()
     return Agent(
         bundle=Upload(upgrade.path_of(built.hash), built.content),
         unit=Upload(f"{places.UNITS}/{places.AGENT_UNIT}", unit.content()),
         environment=Upload(places.ENVIRONMENT, environment.encode(), 0o600, f"{places.USER}:{places.USER}"),
         nginx_conf=_nginx_conf(),
-        more=(Upload(redis_access.CA_FILE, ca.encode()),) if ca else (),
+        more=tuple(Upload(path, pem.encode()) for path, pem in authorities.items() if pem),
     )
 
 

@@ -1,10 +1,12 @@
 """A server that adds itself: who may, once; what is left when it cannot; what it is told."""
 
+import base64
 import hashlib
 import os
 import re
 import subprocess
 from datetime import timedelta
+from html import unescape
 
 import pytest
 import redis
@@ -340,6 +342,21 @@ def test_the_command_is_shown_once_and_the_page_follows(client_of, operator, cli
     assert "in the fleet" in said
     assert "hx-trigger" not in said
     assert "fra-1" in browser.get(reverse("admin:fleet_enrolment_changelist")).content.decode()
+
+
+def test_a_command_brings_along_an_authority_that_no_system_knows(client_of, operator, settings, tmp_path, client):
+    settings.SITE_CA_FILE = str(tmp_path / "site.crt")
+    (tmp_path / "site.crt").write_text("PEM of the site\n")
+    page = client_of(operator).post(reverse("admin:fleet_enrolment_new"), {"name": "fra-1", "max_streams": 4})
+    words = unescape(page.content.decode())
+    told, token = re.search(
+        r"echo (\S+) \| base64 -d \| curl --cacert /dev/stdin -fsSL \S+/enrol/([\w-]{43}) \|", words
+    ).groups()
+    assert base64.b64decode(told) == b"PEM of the site\n"
+    script = client.get(f"/enrol/{token}").content.decode()
+    assert "EZ_SITE_CA='PEM of the site\n'\n" in script
+    assert "EZ_AUTHORITIES='/etc/ezstream/site-ca.crt'" in script
+    assert subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True).returncode == 0
 
 
 def test_a_command_is_revoked_from_its_page(client_of, operator, made):

@@ -718,6 +718,8 @@ def test_what_an_agent_is_told(settings, tmp_path):
     settings.AGENT_REDIS_PUBLIC_URL = "rediss://redis.example.org:6380"
     settings.REDIS_CA_FILE = str(tmp_path / "ca.crt")
     (tmp_path / "ca.crt").write_text("PEM")
+    settings.SITE_CA_FILE = str(tmp_path / "site.crt")
+    (tmp_path / "site.crt").write_text("PEM of the site")
     settings.ALLOW_PRIVATE_DESTINATIONS = False
     vps = build.vps()
     access = redis_access.access_for(vps)
@@ -725,6 +727,7 @@ def test_what_an_agent_is_told(settings, tmp_path):
     assert told == {
         "EZSTREAM_REDIS_URL": f"rediss://vps-{vps.pk}:{access.password}@redis.example.org:6380",
         "EZSTREAM_REDIS_CA_FILE": "/etc/ezstream/redis-ca.crt",
+        "EZSTREAM_MEDIA_CA_FILE": "/etc/ezstream/site-ca.crt",
         "EZSTREAM_VPS_ID": str(vps.pk),
         "EZSTREAM_WORK_DIR": "/var/lib/ezstream-agent",
         "EZSTREAM_TRUSTED_HOSTS": "media.example.org:8000",
@@ -732,7 +735,10 @@ def test_what_an_agent_is_told(settings, tmp_path):
         "EZSTREAM_NGINX_CONF": "/etc/ezstream-nginx/nginx.conf",
     }
     plan = planning.plan_for(vps)
-    assert plan.agent.more == (Upload("/etc/ezstream/redis-ca.crt", b"PEM"),)
+    assert plan.agent.more == (
+        Upload("/etc/ezstream/redis-ca.crt", b"PEM"),
+        Upload("/etc/ezstream/site-ca.crt", b"PEM of the site"),
+    )
     assert access.password not in repr(plan)
     assert access.password in planning.secrets_of(vps, plan, access)
 

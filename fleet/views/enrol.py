@@ -39,7 +39,7 @@ def rendered(token: str) -> str:
     """The script for one token, as it is asked for and as its sum is shown."""
     agent = planning.agent_of("", redis_users.ca())
     base = f"{settings.SITE_URL}/enrol/{token}"
-    return enrolment_script.render(Enrolling(base, agent, bundle.current().hash, settings.SECURE))
+    return enrolment_script.render(Enrolling(base, agent, bundle.current().hash, settings.SECURE, planning.site_ca()))
 
 
 def is_possible() -> bool:

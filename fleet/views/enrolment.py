@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from typing import Any, cast
 
 from django.conf import settings
@@ -24,6 +25,7 @@ from fleet.enrolling import Made, Wanted
 from fleet.errors import WrongState
 from fleet.forms import EnrolmentForm
 from fleet.models import Enrolment
+from fleet.provision import planning
 from fleet.views import enrol
 from kit.console import ReadOnlyAdmin, pill
 from kit.templatetags.kit import ago
@@ -42,16 +44,22 @@ def new(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
 
 
 def commands(made: Made) -> dict[str, str]:
-    """What is pasted, and the same for who wants to know beforehand what will run."""
+    """What is pasted, and the same for who wants to know beforehand what will run.
+
+    An authority that no system knows goes along: nobody shall get used to `curl --insecure`.
+    """
     address = f"{settings.SITE_URL}/enrol/{made.token}"
     only = "--proto '=https' " if settings.SECURE else ""
+    first = ""
+    if authority := planning.site_ca():
+        first, only = f"echo {b64encode(authority.encode()).decode()} | base64 -d | ", f"--cacert /dev/stdin {only}"
     digest = hashlib.sha256(enrol.rendered(made.token).encode()).hexdigest()
     checked = (
-        f"curl {only}-fsSL {address} -o enrol.sh &&\n"
+        f"{first}curl {only}-fsSL {address} -o enrol.sh &&\n"
         f"echo '{digest}  enrol.sh' | sha256sum -c &&\n"
         "sudo sh enrol.sh; rm -f enrol.sh"
     )
-    return {"command": f"curl {only}-fsSL {address} | sudo sh", "checked": checked}
+    return {"command": f"{first}curl {only}-fsSL {address} | sudo sh", "checked": checked}
 
 
 def show(request: HttpRequest, enrolment: Enrolment, context: dict[str, Any]) -> HttpResponse:

@@ -10,11 +10,11 @@ from typing import Final
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from fleet.provision import apt
 from lab.hosts import Host, Lab
 from lab.processes import wait_until
 from lab.product import Product
 from tests.e2e.houses import WORD
+from tests.e2e.installed import packages
 
 pytestmark = pytest.mark.e2e
 
@@ -25,7 +25,7 @@ LEFT = f"ls -d {PLACES}; getent passwd ezstream"
 
 @pytest.fixture(scope="module")
 def host(vps_lab: Lab) -> Iterator[Host]:
-    host = vps_lab.host("paste", packages=("curl", *apt.PACKAGES))
+    host = vps_lab.host("paste", packages=packages())
     yield host
     vps_lab.remove(host)
 
