@@ -183,8 +183,7 @@ class _Server(paramiko.ServerInterface):
         env = os.environ | {
             "PATH": f"{self.owner.path}:{os.environ['PATH']}" if self.owner.path else os.environ["PATH"]
         }
-        # What is still written to one that has ended already is lost, as over any wire.
-        with contextlib.suppress(BrokenPipeError), subprocess.Popen(
+        with subprocess.Popen(
             ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
             start_new_session=True,
         ) as process:  # fmt: skip
