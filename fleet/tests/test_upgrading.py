@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from dramatiq.middleware import Shutdown
 
 from accounts.models import AuditEntry
 from fleet import actions, tasks
@@ -300,6 +301,27 @@ def test_a_worker_lost_at_the_gate_is_followed_by_one_that_knows_what_runs(vps, 
     runner.run(run.pk)
     assert again(run).state is (RunStatus.DONE if does == NEW else RunStatus.FAILED)
     assert there.restarts() == (1 if does == NEW else 2)
+    assert Vps.objects.get().state is VpsStatus.ACTIVE
+
+
+def test_a_worker_lost_on_the_way_back_is_followed_by_one_that_ends_it(vps, there, monkeypatch):
+    old, _new = there.agent, there.offer("mute (new)")
+    vps.refresh_from_db()
+    run = actions.upgrade(vps, None)
+    judge = gating.judge
+
+    def judge_until_back(step, *seen):
+        if step.name == "heard-again":
+            raise Shutdown
+        return judge(step, *seen)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gating, "judge", judge_until_back)
+        assert not runner.run(run.pk)
+    assert again(run).state is RunStatus.QUEUED
+    assert runner.run(run.pk)
+    assert again(run).reason.endswith("It went back: the agent before is heard again.")
+    assert there.link.readlink() == Path(old.bundle.path)
     assert Vps.objects.get().state is VpsStatus.ACTIVE
 
 

@@ -187,3 +187,13 @@ def test_the_page_of_a_server_that_is_gone_still_tells(client, fleet):
     page = text(client.get(reverse("admin:fleet_provisionrun_change", args=[run.pk])))
     assert "it is out of the fleet" in page
     assert reverse("admin:vps", args=[vps.pk]) not in page
+
+
+def test_one_that_a_run_is_at_work_on_is_not_deleted(client, fleet):
+    address = reverse("admin:fleet_vps_delete", args=[fleet[0].pk])
+    assert client.get(address).status_code == 200
+    client.post(reverse("admin:vps_verb", args=[fleet[0].pk, "upgrade-agent"]))
+    assert client.post(address, {"post": "yes"}).status_code == 403
+    assert "Wait for its end, or cancel it." in text(
+        client.post(reverse("admin:vps_verb", args=[fleet[0].pk, "remove"]), follow=True)
+    )
