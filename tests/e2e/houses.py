@@ -37,11 +37,12 @@ def running(environ: dict[str, str] | None = None, **plan: Any) -> Iterator[Prod
 
 
 @contextmanager
-def fleet_product(lab: Lab, **plan: Any) -> Iterator[Product]:
+def fleet_product(lab: Lab, environ: dict[str, str] | None = None, **plan: Any) -> Iterator[Product]:
     """Without an agent, where servers of the lab can reach it and its Redis."""
+    where = {"address": lab.address, "agents": 0, "start_demo": False}
     with (
         RedisServer(address=lab.address, password=WORD) as redis,
-        running({"REDIS_URL": redis.url}, address=lab.address, agents=0, start_demo=False, **plan) as product,
+        running({**(environ or {}), "REDIS_URL": redis.url}, **where, **plan) as product,
     ):
         yield product
 

@@ -23,6 +23,7 @@ from lab.hosts import Host, Lab
 from lab.processes import ROOM, wait_until
 from lab.product import ROOT
 from lab.receiver import Publish, Receiver
+from tests.e2e.installed import packages
 
 pytestmark = pytest.mark.e2e
 
@@ -31,7 +32,6 @@ STREAM = 42
 APP = "live"
 KEY = "k3y-that-must-not-leak"
 PASSWORD = "word-that-must-not-leak"
-PACKAGES = ("python3", "ffmpeg")
 
 
 @dataclass
@@ -150,7 +150,7 @@ def made() -> Bundle:
 
 @pytest.fixture(scope="module")
 def server(vps_lab: Lab, made: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    host = vps_lab.host("air", packages=PACKAGES)
+    host = vps_lab.host("air", packages=packages())
     here = vps_lab.address
     with RedisServer(address=here, password=PASSWORD) as redis, file_server(here) as files, Receiver(here) as receiver:
         files.files["/a.mp4"] = plain(tmp_path_factory.mktemp("clips"), 4)

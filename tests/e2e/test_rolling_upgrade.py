@@ -16,14 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.tests.servers import RedisServer
 from fleet.provision import apt, detached
 from lab.hosts import Host, Lab
-from lab.ports import free_port
 from lab.processes import ROOM, wait_until
-from lab.product import ROOT, Plan, Product
+from lab.product import ROOT, Product
 from lab.receiver import Publish, Receiver
-from tests.env import OUTSIDE
+from tests.e2e import houses
+from tests.e2e.installed import packages
 
 pytestmark = pytest.mark.e2e
 
@@ -124,19 +123,12 @@ def fleet(vps_lab: Lab) -> Iterator[Fleet]:
     home = Path(tempfile.mkdtemp(prefix="ezu-"))
     source = home / "agent"
     shutil.copytree(ROOT / "agent", source, ignore=shutil.ignore_patterns("tests", "__pycache__"))
-    hosts = vps_lab.several(["up1", "up2"], packages=("curl", *apt.PACKAGES))
+    hosts = vps_lab.several(["up1", "up2"], packages())
     for host in hosts:  # with lists as fetched just now: no apt runs
         host.run(["sh", "-c", f"mkdir -p {detached.HOME} && touch {apt.STAMP}"])
-    ports = {name: free_port() for name in ("web_port", "rtmp_port", "platform_port")}
-    with (
-        RedisServer(address=vps_lab.address, password="canary-redis-word") as redis,
-        Receiver(vps_lab.address) as receiver,
-    ):
-        ours = {"REDIS_URL": redis.url, "AGENT_SOURCE": str(source), "SSH_TRUST_FIRST_USE": "1"}
-        environ = OUTSIDE | ours | {"PROVISION_UPGRADE": "none"}
-        plan = Plan(home=home, address=vps_lab.address, agents=0, start_demo=False, environ=environ, **ports)
-        with Product(plan) as product:
-            yield Fleet(product, {host.name: host for host in hosts}, receiver, source)
+    environ = {"AGENT_SOURCE": str(source), "SSH_TRUST_FIRST_USE": "1", "PROVISION_UPGRADE": "none"}
+    with Receiver(vps_lab.address) as receiver, houses.fleet_product(vps_lab, environ) as product:
+        yield Fleet(product, {host.name: host for host in hosts}, receiver, source)
     for host in hosts:
         vps_lab.remove(host)
     shutil.rmtree(home, ignore_errors=True)
