@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import requests
 
@@ -17,7 +18,7 @@ from lab.hosts import Lab
 from lab.platform import APPS
 from lab.ports import free_port
 from lab.processes import wait_until
-from lab.product import Plan, Product
+from lab.product import ROOT, Plan, Product
 from lab.receiver import Receiver
 from lab.valkey import Valkey
 from tests.env import OUTSIDE
@@ -45,6 +46,37 @@ def fleet_product(lab: Lab, environ: dict[str, str] | None = None, **plan: Any) 
         running({**(environ or {}), "REDIS_URL": redis.url}, **where, **plan) as product,
     ):
         yield product
+
+
+class AgentSource:
+    """Another agent for a control plane to bring (`AGENT_SOURCE`), gone afterwards."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="eza-"))
+        self.path = self.home / "agent"
+        shutil.copytree(ROOT / "agent", self.path, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def bring(self, product: Product, change: Callable[[Path], object]) -> None:
+        """As an upgrade of the control plane: the source is changed, and the processes that bring it are begun anew."""
+        change(self.path)
+        children = product.supervisor.children
+        names = ("web", "fleet", "scheduler")
+        before = {name: children[name].pid for name in names}
+        for name in names:
+            product.supervisor.kill(name, signal.SIGTERM)
+        wait_until(lambda: all(children[name].pid != before[name] for name in names), "they were begun anew", 30)
+        wait_until(product.is_up, "the pages are there again", 30)
+
+
+def says(version: str) -> Callable[[Path], object]:
+    """An agent like ours, of another version."""
+    return lambda source: (source / "__init__.py").write_text(f'"""The daemon."""\n\n__version__ = "{version}"\n')
 
 
 class House:

@@ -23,6 +23,7 @@ from lab.hosts import Host, Lab
 from lab.processes import ROOM, wait_until
 from lab.product import ROOT
 from lab.receiver import Publish, Receiver
+from tests.e2e.houses import says
 from tests.e2e.installed import packages
 
 pytestmark = pytest.mark.e2e
@@ -189,10 +190,6 @@ def other(folder: Path, change: Callable[[Path], object]) -> Bundle:
     shutil.copytree(ROOT / "agent", source, ignore=shutil.ignore_patterns("tests", "__pycache__"))
     change(source)
     return bundle.make(source)
-
-
-def says(version: str) -> Callable[[Path], object]:
-    return lambda source: (source / "__init__.py").write_text(f'"""The daemon."""\n\n__version__ = "{version}"\n')
 
 
 def test_it_is_ready_under_its_own_user_and_can_do_the_work(server: Server, made: Bundle) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
-import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,9 +16,10 @@ import pytest
 from fleet.provision import apt, detached
 from lab.hosts import Host, Lab
 from lab.processes import ROOM, wait_until
-from lab.product import ROOT, Product
+from lab.product import Product
 from lab.receiver import Publish, Receiver
 from tests.e2e import houses
+from tests.e2e.houses import AgentSource, says
 from tests.e2e.installed import packages
 
 pytestmark = pytest.mark.e2e
@@ -95,7 +93,7 @@ class Fleet:
     product: Product
     hosts: dict[str, Host]
     receiver: Receiver
-    source: Path
+    source: AgentSource
 
     def shell(self, code: str) -> str:
         return self.product.manage("shell", "--no-imports", "-v", "0", "-c", code).strip()
@@ -105,14 +103,7 @@ class Fleet:
         return {row["vps"]: row["version"] for row in rows if row["vps"] in self.hosts}
 
     def bring(self, change: Callable[[Path], object]) -> None:
-        """As an upgrade of the control plane: another agent, and the processes that bring it begun anew."""
-        change(self.source)
-        children = self.product.supervisor.children
-        names = ("fleet", "scheduler")
-        before = {name: children[name].pid for name in names}
-        for name in names:
-            self.product.supervisor.kill(name, signal.SIGTERM)
-        wait_until(lambda: all(children[name].pid != before[name] for name in names), "they were begun anew", 30)
+        self.source.bring(self.product, change)
 
     def agent_of(self, name: str) -> str:
         return self.hosts[name].run(["systemctl", "show", "--value", "-p", "ExecMainPID", "ezstream-agent"]).strip()
@@ -120,18 +111,15 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def fleet(vps_lab: Lab) -> Iterator[Fleet]:
-    home = Path(tempfile.mkdtemp(prefix="ezu-"))
-    source = home / "agent"
-    shutil.copytree(ROOT / "agent", source, ignore=shutil.ignore_patterns("tests", "__pycache__"))
     hosts = vps_lab.several(["up1", "up2"], packages())
     for host in hosts:  # with lists as fetched just now: no apt runs
         host.run(["sh", "-c", f"mkdir -p {detached.HOME} && touch {apt.STAMP}"])
-    environ = {"AGENT_SOURCE": str(source), "SSH_TRUST_FIRST_USE": "1", "PROVISION_UPGRADE": "none"}
-    with Receiver(vps_lab.address) as receiver, houses.fleet_product(vps_lab, environ) as product:
-        yield Fleet(product, {host.name: host for host in hosts}, receiver, source)
+    with houses.AgentSource() as source, Receiver(vps_lab.address) as receiver:
+        environ = {"AGENT_SOURCE": str(source.path), "SSH_TRUST_FIRST_USE": "1", "PROVISION_UPGRADE": "none"}
+        with houses.fleet_product(vps_lab, environ) as product:
+            yield Fleet(product, {host.name: host for host in hosts}, receiver, source)
     for host in hosts:
         vps_lab.remove(host)
-    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -160,10 +148,6 @@ def flow(publishes: list[Publish]) -> None:
 def longest_gap_s(publishes: list[Publish], since: float) -> float:
     times = [[each.at for each in publish.arrivals if each.at >= since] for publish in publishes]
     return max(later - earlier for each in times for earlier, later in itertools.pairwise(each))
-
-
-def says(version: str) -> Callable[[Path], object]:
-    return lambda source: (source / "__init__.py").write_text(f'"""The daemon."""\n\n__version__ = "{version}"\n')
 
 
 def does_not_start(source: Path) -> None:

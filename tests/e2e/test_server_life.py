@@ -18,7 +18,7 @@ from lab.processes import ROOM, wait_until
 from lab.product import Product
 from lab.receiver import Publish, Receiver
 from tests.e2e import houses
-from tests.e2e.houses import WORD, House
+from tests.e2e.houses import WORD, AgentSource, House, says
 
 pytestmark = pytest.mark.e2e
 
@@ -34,8 +34,15 @@ def receiver(vps_lab: Lab) -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def product(vps_lab: Lab, receiver: Receiver) -> Iterator[Product]:
-    with houses.fleet_product(vps_lab, ingest={"live": receiver.url("live")}) as product:
+def source() -> Iterator[AgentSource]:
+    with AgentSource() as source:
+        yield source
+
+
+@pytest.fixture(scope="module")
+def product(vps_lab: Lab, receiver: Receiver, source: AgentSource) -> Iterator[Product]:
+    environ = {"AGENT_SOURCE": str(source.path)}
+    with houses.fleet_product(vps_lab, environ, ingest={"live": receiver.url("live")}) as product:
         yield product
 
 
@@ -123,6 +130,14 @@ def test_it_is_rebooted_and_the_stream_returns(host: Host, receiver: Receiver) -
     host.reboot()
     wait_until(lambda: len(receiver.publishes) > seen, "published again", 60)
     flows(receiver.publishes[-1])
+
+
+def test_its_agent_is_upgraded(page: Page, product: Product, source: AgentSource, publish: Publish) -> None:
+    source.bring(product, says("99.0"))
+    console.of_vps(page, NAME)
+    console.press(page, "Upgrade agent")
+    console.ends_well(page)
+    expect(page.locator("#provision-head")).to_contain_text("Agent 99.0+")
 
 
 def test_it_is_drained_and_removed(page: Page, product: Product, host: Host, receiver: Receiver) -> None:
