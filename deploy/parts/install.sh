@@ -104,8 +104,8 @@ install_units() {
   command install -m 0644 "$CURRENT"/deploy/ezstream@.service "$CURRENT"/deploy/ezstream.target "$CURRENT"/deploy/ezstream-certificates.* "$units/"
   ln -sfn "$CURRENT/deploy/ezstream" /usr/local/sbin/ezstream
   systemctl daemon-reload
-  for each in $(processes "$CURRENT"); do systemctl -q enable "ezstream@$each"; done
-  systemctl -q enable ezstream.target
+  systemctl -q enable ezstream.target $(instances)
+  end_others
   systemctl -q enable --now ezstream-certificates.timer
   ln -sfn "$(readlink -f "$CURRENT")" "$units/ezstream.of"
 }

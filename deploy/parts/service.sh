@@ -4,6 +4,13 @@ start() { need_installed; systemctl start ezstream.target $(instances); }
 stop() { need_installed; systemctl stop ezstream.target $(instances); }
 instances() { for each in $(processes "$CURRENT"); do printf 'ezstream@%s.service ' "$each"; done; }
 
+# Those of another release, which this one does not know: they would begin again for ever.
+end_others() {
+  for each in $(systemctl list-units --all --plain --no-legend 'ezstream@*' | cut -d ' ' -f 1); do
+    case " $(instances)" in *" $each "*) ;; *) systemctl -q disable --now "$each" ;; esac
+  done
+}
+
 # At once, but for what people see: that comes last.
 restart() {
   need_installed

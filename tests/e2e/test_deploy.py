@@ -127,10 +127,10 @@ def test_service_verbs(control: Installed) -> None:
     assert "install --host NAME" in control.ezstream("help")
     with pytest.raises(AssertionError, match="there is no «dance»"):
         control.ezstream("dance")
-    assert running(control) >= PROCESSES
+    assert running(control) == PROCESSES
     before = control.pids()
     control.ezstream("stop")
-    assert not running(control) & PROCESSES
+    assert not running(control)
     with pytest.raises(AssertionError, match="502"):
         control.ezstream("health")
     away = control.get("/streams/")
@@ -144,7 +144,7 @@ def test_service_verbs(control: Installed) -> None:
 
 def running(control: Installed) -> set[str]:
     lines = control.ezstream("status").splitlines()
-    return {line.split()[0] for line in lines if "active running" in line}
+    return {line.split()[0] for line in lines if line.startswith("ezstream@") and "active running" in line}
 
 
 def test_an_operator_signs_in_and_a_socket_opens(control: Installed) -> None:
@@ -292,9 +292,12 @@ def test_an_upgrade_and_the_way_back(control: Installed, on_air: Publish) -> Non
     control.set_version("99.1.0")
     site = "s/server_tokens off;/server_tokens off; add_header X-Site new;/"
     control.host.run(["sed", "-i", site, f"{SOURCE}/deploy/nginx-site.conf"])
+    control.host.run(["sh", "-c", f"echo 'extra: sleep infinity' >>{SOURCE}/Procfile"])
     control.ezstream("upgrade", script=SCRIPT)
+    assert running(control) == PROCESSES | {"ezstream@extra.service"}
     assert (control.version(), control.get("/health").headers["X-Site"]) == ("99.1.0", "new")
     control.ezstream("rollback")
+    assert running(control) == PROCESSES
     assert (control.version(), control.get("/health").headers.get("X-Site")) == (before, None)
     goes_on(on_air)
 
