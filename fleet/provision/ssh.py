@@ -31,11 +31,16 @@ _TICK_S: Final = 0.25
 _LEAST_S: Final = 0.1
 _DRAIN_S: Final = 1.0
 """After a command's end, for output that is still on its way; a daemon it left behind may hold the stream for ever."""
-_PUT: Final = (
+_WRITE: Final = (
     'set -e; umask 077; new=$(mktemp "$1.XXXXXXXX"); trap \'rm -f "$new"\' EXIT; cat >"$new"; '
     'test "$(stat -c %s "$new")" = "$2"; chmod "$3" "$new"; chown "$4" "$new"; mv -fT "$new" "$1"'
 )
 """Renamed only when every byte is there: a connection that is cut looks like the end of the file."""
+_AS_OWNER: Final = (
+    'owner=$(stat -Lc %U "${1%/*}") || exit; [ "$owner" != "$(id -un)" ] || exec sh -c "$0" put "$@"; '
+    'exec runuser -u "$owner" -- sh -c "$0" put "$@"'
+)
+"""Whoever has the directory writes: there they could lay a link in the file's place, which root would follow."""
 
 OnLine = Callable[[str], None]
 OnTick = Callable[[], None]
@@ -112,8 +117,7 @@ class Ssh:
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644, owner: str = "root:root") -> None:
         """Atomically. Raises as `run`, and `SshError` with what the server said."""
-        argv = ["sh", "-c", _PUT, "put", path, str(len(content)), f"{mode:o}", owner]
-        result = self.run(argv, stdin=content, limit_s=PUT_LIMIT_S)
+        result = self.run(put_argv(path, len(content), mode, owner), stdin=content, limit_s=PUT_LIMIT_S)
         if not result.is_ok:
             raise SshError(_("«%(path)s» could not be written: %(why)s") % {"path": path, "why": result.said[-500:]})
 
@@ -255,6 +259,11 @@ def _drain(channel: paramiko.Channel, out: _Stream, err: _Stream, on_line: OnLin
         err.take(channel.recv_stderr(65536), on_line)
         moved = True
     return moved
+
+
+def put_argv(path: str, size: int, mode: int, owner: str) -> list[str]:
+    """For root: writes what comes in, if it is `size` bytes, atomically. `path` is absolute."""
+    return ["sh", "-c", _AS_OWNER, _WRITE, path, str(size), f"{mode:o}", owner]
 
 
 def connect(target: Target, limits: Limits = LIMITS) -> Ssh:
