@@ -137,7 +137,7 @@ def remove(vps: Vps, actor: User | None, request: HttpRequest | None = None) -> 
     fire_vps(vps.pk, Event.REMOVE)
     audit.record(actor, "delete", vps, request)
     if vps.runs.exists():
-        redis_users.cut_off(vps, actor)
+        redis_users.cut_off(vps, actor, robust=True)
         secrets = {"sealed_password": "", "sealed_private_key": "", "host_key": ""}
         Vps.objects.filter(pk=vps.pk).update(removed_at=timezone.now(), **secrets)
         return
