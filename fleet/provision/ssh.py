@@ -26,6 +26,8 @@ from fleet.provision.lines import Lines
 
 MOST_KEPT: Final = 2_000_000
 """Bytes of one stream that a result holds; what comes after is told line by line and forgotten."""
+LOCALE: Final = "LC_ALL=C.UTF-8"
+"""sshd takes the server's own, and words are read here that programs translate."""
 PUT_LIMIT_S: Final = 180.0
 _TICK_S: Final = 0.25
 _LEAST_S: Final = 0.1
@@ -113,7 +115,7 @@ class Ssh:
         prefix = self._become_root()
         if self._password_first:
             stdin = self._target.password.encode() + b"\n" + stdin
-        return self._run([*prefix, *argv], stdin, limit_s or self._limits.command_s, on_line)
+        return self._run(argv, stdin, limit_s or self._limits.command_s, on_line, (*prefix, "env", LOCALE))
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644, owner: str = "root:root") -> None:
         """Atomically. Raises as `run`, and `SshError` with what the server said."""
@@ -146,7 +148,7 @@ class Ssh:
     def _find_sudo(self) -> tuple[str, ...]:
         """`-k`: what a sudo before this one was told does not count, so that it asks each time or never."""
         limit_s = self._limits.command_s
-        free = self._run(["sudo", "-k", "-n", "true"], b"", limit_s, None)
+        free = self._run(["sudo", "-k", "-n", "true"], b"", limit_s)
         if free.is_ok:
             return ("sudo", "-n", "--")
         if free.status == 127:
@@ -156,7 +158,7 @@ class Ssh:
                 _("sudo wants a password of «%(user)s», and we know a key only.") % {"user": self._target.user}
             )
         asking = ("sudo", "-k", "-S", "-p", "", "--")
-        asked = self._run([*asking, "true"], self._target.password.encode() + b"\n", limit_s, None)
+        asked = self._run([*asking, "true"], self._target.password.encode() + b"\n", limit_s)
         if not asked.is_ok:
             raise NoSudo(_("«%(user)s» may not become root by sudo with its password.") % {"user": self._target.user})
         self._password_first = True
@@ -164,13 +166,20 @@ class Ssh:
 
     # ---------------------------------------------------------------------------------------- one command
 
-    def _run(self, argv: Sequence[str], stdin: bytes, limit_s: float, on_line: OnLine | None) -> Result:
+    def _run(
+        self,
+        argv: Sequence[str],
+        stdin: bytes,
+        limit_s: float,
+        on_line: OnLine | None = None,
+        prefix: Sequence[str] = (),
+    ) -> Result:
         limit_s = min(limit_s, max(_LEAST_S, self.until - time.monotonic()))
         until = time.monotonic() + limit_s
         try:
             channel = self._open(limit_s)
             with contextlib.closing(channel):
-                _begin(channel, shlex.join(argv), limit_s)
+                _begin(channel, shlex.join((*prefix, *argv)), limit_s)
                 self._write(channel, stdin)
                 return self._read(channel, until, argv, on_line)
         except TimeoutError:

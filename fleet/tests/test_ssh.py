@@ -43,6 +43,13 @@ def test_an_argument_arrives_as_it_was(server, word):
         assert ssh.run(["printf", "%s", word]).out == word
 
 
+@pytest.mark.parametrize("user", ["root", "deploy"])
+def test_commands_speak_the_language_that_is_read_here(tmp_path, monkeypatch, user):
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    with serving(path=fake_sudo(tmp_path, "FREE")) as server, connect(server.target(user), QUICK) as ssh:
+        assert ssh.run(["sh", "-c", "echo $LC_ALL"]).out == "C.UTF-8\n"
+
+
 def test_what_is_put_is_there_whole_with_mode_and_owner(server, tmp_path):
     content = bytes(range(256)) * 20_000
     path = tmp_path / "it's a file"
