@@ -195,7 +195,7 @@ def wanted() -> dict[int, Target]:
 
 def _target(vps: Vps) -> Target | None:
     try:
-        return planning.target_of(vps)
+        return planning.known_target_of(vps)
     except CannotOpenError:
         log.error("tunnel.cannot_open", vps=vps.pk)
         return None

@@ -127,6 +127,16 @@ def test_it_follows_what_is_wanted(vps, keep, server):
     wait_until(lambda: not answers(redis_users.access(vps).url), "it is closed", 15)
 
 
+def test_no_tunnel_trusts_a_host_key_at_first_sight(vps, keep, server, settings, caplog):
+    settings.SSH_TRUST_FIRST_USE = True
+    Vps.objects.update(host_key="")
+    keeper = keep()
+    wait_until(lambda: "unknown_key" in caplog.text, "it is logged", 15)
+    assert server.passwords == []
+    Vps.objects.update(host_key=server.target().host_key)
+    wait_until(lambda: stands(keeper, vps), "it stands", 15)
+
+
 def test_a_wrong_login_is_tried_again_with_the_right_one(vps, keep, caplog):
     vps.set_password("wrong")
     vps.save()
