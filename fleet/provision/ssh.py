@@ -30,6 +30,7 @@ LOCALE: Final = "LC_ALL=C.UTF-8"
 """sshd takes the server's own, and words are read here that programs translate."""
 PUT_LIMIT_S: Final = 180.0
 _TICK_S: Final = 0.25
+_PIECE: Final = 32_768
 _LEAST_S: Final = 0.1
 _DRAIN_S: Final = 1.0
 """After a command's end, for output that is still on its way; a daemon it left behind may hold the stream for ever."""
@@ -90,7 +91,7 @@ class Ssh:
         self._password_first = False
         self.host_key = host_key
         self.on_tick: OnTick | None = None
-        """Called several times a second while a command runs; what it raises ends the wait."""
+        """Called several times a second while a command is given its input, and runs; what it raises ends the wait."""
         self.until = math.inf
         """Of `time.monotonic`: no command, and none that finds out how to become root, goes on for longer."""
 
@@ -180,7 +181,7 @@ class Ssh:
             channel = self._open(limit_s)
             with contextlib.closing(channel):
                 _begin(channel, shlex.join((*prefix, *argv)), limit_s)
-                self._write(channel, stdin)
+                self._write(channel, stdin, until)
                 return self._read(channel, until, argv, on_line)
         except TimeoutError:
             raise _too_slow(argv, limit_s) from None
@@ -201,10 +202,15 @@ class Ssh:
         channel.settimeout(limit_s)
         return channel
 
-    def _write(self, channel: paramiko.Channel, stdin: bytes) -> None:
+    def _write(self, channel: paramiko.Channel, stdin: bytes, until: float) -> None:
         """A command that ends before it has read everything is judged by its status."""
+        channel.settimeout(_TICK_S)
+        at = 0
         try:
-            channel.sendall(stdin)
+            while at < len(stdin):
+                with contextlib.suppress(TimeoutError):
+                    at += channel.send(stdin[at : at + _PIECE])
+                self._tick(until)
         except TimeoutError:
             raise
         except OSError:
@@ -224,11 +230,14 @@ class Ssh:
                 break
             if ended_at is None and channel.exit_status_ready():
                 ended_at = now
-            if self.on_tick is not None:
-                self.on_tick()
-            if now > until:
-                raise TimeoutError
+            self._tick(until)
         return Result(self._status(channel, until), out.end(on_line), err.end(on_line))
+
+    def _tick(self, until: float) -> None:
+        if self.on_tick is not None:
+            self.on_tick()
+        if time.monotonic() > until:
+            raise TimeoutError
 
     def _status(self, channel: paramiko.Channel, until: float) -> int:
         """-1 for one ended by a signal."""

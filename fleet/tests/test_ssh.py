@@ -350,10 +350,11 @@ def test_output_that_is_no_text_comes_through(server):
     assert said == ["��café", "100%"]
 
 
-def test_a_command_that_does_not_end_is_given_up_in_time(server):
+@pytest.mark.parametrize("given", [b"", bytes(5_000_000)], ids=["waiting", "giving it what it does not read"])
+def test_a_command_that_does_not_end_is_given_up_in_time(server, given):
     began = time.monotonic()
     with connect(server.target(), QUICK) as ssh, pytest.raises(errors.TooSlow, match="«sleep» took longer than 1 s"):
-        ssh.run(["sleep", "30"], limit_s=1)
+        ssh.run(["sleep", "30"], stdin=given, limit_s=1)
     assert time.monotonic() - began < 3 * ROOM
 
 
@@ -403,21 +404,20 @@ def test_a_connection_that_is_cut_is_said(server):
             ssh.run(["true"])
 
 
-def test_while_a_command_runs_there_are_ticks_and_what_they_raise_ends_it(server):
+@pytest.mark.parametrize("given", [b"", bytes(5_000_000)], ids=["waiting", "giving it what it does not read"])
+def test_while_a_command_runs_there_are_ticks_and_what_they_raise_ends_it(server, given):
     class Enough(Exception):
         pass
 
-    ticks = []
-
     def tick() -> None:
-        ticks.append(1)
-        if len(ticks) > 2:
+        if time.monotonic() > began + 1:
             raise Enough
 
     with connect(server.target(), QUICK) as ssh:
+        began = time.monotonic()
         ssh.on_tick = tick
         with pytest.raises(Enough):
-            ssh.run(["sleep", "20"])
+            ssh.run(["sleep", "20"], stdin=given)
 
 
 def test_nothing_of_it_stays_behind(server):
