@@ -115,6 +115,14 @@ def test_much_comes_through_whole(vps, keep):
         assert client.get("blob") == blob.encode()
 
 
+def test_it_says_that_it_is_alive(vps, keep, monkeypatch):
+    said = []
+    monkeypatch.setattr(tunnels, "say_alive", said.append)
+    keep()
+    wait_until(lambda: said, "it is said", 15)
+    assert set(said) == {"tunnels"}
+
+
 def test_it_follows_what_is_wanted(vps, keep, server):
     keeper = keep()
     wait_until(lambda: stands(keeper, vps), "it stands", 15)
