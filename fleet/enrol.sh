@@ -15,17 +15,6 @@ ez_stop() {
   exit 1
 }
 
-# PATH MODE OWNER BASE64: never half, never readable by others for a moment
-ez_put() {
-  (
-    umask 077
-    printf '%s' "$4" | base64 -d >"$1.ez-new"
-    chown "$3" "$1.ez-new"
-    chmod "$2" "$1.ez-new"
-    mv -f "$1.ez-new" "$1"
-  )
-}
-
 # WHAT FILE [OPTION…]: asks the control plane; prints the HTTP status. The address holds the token: it goes in by a file
 # descriptor, not by an argument that everybody on this server could read.
 ez_ask() {

@@ -16,7 +16,7 @@ from typing import Final
 
 from fleet.provision import apt, host, installing, places, upgrade
 from fleet.provision.installing import Agent
-from fleet.provision.ssh import Result
+from fleet.provision.ssh import Result, put_argv
 from fleet.provision.step import Action, Command, Step, Upload
 
 _BODY: Final = Path(__file__).with_name("enrol.sh")
@@ -102,8 +102,8 @@ def _line(action: Action) -> str:
         case Command():
             return f"{shlex.join(action.argv)} </dev/null"
         case Upload():
-            words = shlex.join((action.path, f"{action.mode:o}", action.owner))
-            return f"ez_put {words} {base64.b64encode(action.content).decode()}"
+            put = shlex.join(put_argv(action.path, len(action.content), action.mode, action.owner))
+            return f"printf %s {base64.b64encode(action.content).decode()} | base64 -d | {put}"
     raise TypeError("what the control plane does itself has no place in a script")
 
 

@@ -1,4 +1,4 @@
-"""What can be refused, in words for the operator. A refusal has changed nothing."""
+"""What can be refused, in words for the operator. A refusal has changed nothing, but for `NotYet`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ class Refused(Exception):
 
 class WrongState(Refused):
     """It cannot be done in the state things are in."""
+
+
+class NotYet(Refused):
+    """It is noted, and done as soon as it can be."""
 
 
 class NoAnswer(Refused):

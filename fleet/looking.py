@@ -50,12 +50,11 @@ PATIENCE: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """`kind` and `trouble` as of an `SshError`; empty when it was seen. `host_key`: what it showed."""
+    """`kind` and `trouble` as of an `SshError`; empty when it was seen."""
 
     seen: Seen | None = None
     kind: str = ""
     trouble: str = ""
-    host_key: str = ""
     clock_offset_s: float | None = None
 
 
@@ -96,7 +95,7 @@ def _side_by_side(vpses: Sequence[Vps]) -> Iterator[tuple[Vps, Look]]:
     try:
         for vps in vpses:
             try:
-                looks[pool.submit(look_once, planning.target_of(vps))] = vps
+                looks[pool.submit(look_once, planning.known_target_of(vps))] = vps
             except CannotOpenError as error:
                 yield vps, Look(kind="sealed", trouble=_("Its password or key does not open: %s.") % error)
         for done in as_completed(looks):
@@ -122,7 +121,7 @@ def look_once(target: Target) -> Look:
         words = _("It does not do as it is told: «%(said)s».") % {"said": error}
         return Look(kind="nonsense", trouble=words)
     offset = None if seen.clock is None else outside.clock_offset_s(seen.clock, before, after)
-    return Look(seen, host_key=ssh.host_key, clock_offset_s=offset)
+    return Look(seen, clock_offset_s=offset)
 
 
 def _now() -> float:
@@ -135,8 +134,6 @@ def _keep(vps: Vps, look: Look, now: datetime) -> None:
     """Behind the lock of its VPS, which may be gone by now."""
     if not bulk.locked(Vps, [vps.pk]).exists():
         return
-    if look.host_key and not vps.host_key:
-        Vps.objects.filter(pk=vps.pk, host_key="").update(host_key=look.host_key)
     before = OutsideLook.objects.filter(pk=vps.pk).exclude(trouble="").first()
     if look.trouble and before is None:
         log.warning("fleet.not_seen", vps=vps.pk, kind=look.kind, why=look.trouble)

@@ -28,6 +28,7 @@ from accounts import audit
 from accounts.models import User
 from agent.protocol import client_name
 from fleet import redis_acl
+from fleet.errors import NotYet
 from fleet.models import RedisUser, Vps
 from kit.actors import after_commit
 from kit.crypto import CannotOpenError
@@ -87,12 +88,27 @@ def rotate(vps: Vps, actor: User | None) -> None:
     apply_after_commit(vps.pk)
 
 
-def cut_off(vps: Vps, actor: User | None) -> None:
-    """The agent is out of Redis at once: its connections are closed and it cannot come back. Idempotent."""
+def cut_off(vps: Vps, actor: User | None, *, robust: bool = False) -> None:
+    """The agent is out of Redis at once: its connections are closed and it cannot come back. Idempotent.
+
+    Raises NotYet, after the commit, when Redis cannot be told; `robust` as in `after_commit`.
+    """
     user = _user_of(vps)
     if RedisUser.objects.filter(pk=user.pk, cut_off_at=None).update(cut_off_at=timezone.now()):
         audit.record(actor, "cut off from redis", vps)
-    apply_after_commit(vps.pk)
+    after_commit(lambda: _shut_out(vps.pk), robust=robust)
+
+
+def _shut_out(vps_id: int) -> None:
+    try:
+        apply(vps_id)
+    except redis.RedisError as error:
+        raise NotYet(_("It is noted, not done: Redis does not answer. Its agent is put out when it does.")) from error
+    except NoUsersError as error:
+        words = _("It is noted, not done: its agent is still in Redis. %(why)s")
+        more = _("Where agents share a user, only another password of that user puts it out.")
+        shared = f" {more}" if settings.AGENTS_SHARE_REDIS_USER else ""
+        raise NotYet(f"{words % {'why': error}}{shared}") from error
 
 
 def admit(vps: Vps, actor: User | None) -> None:

@@ -41,7 +41,7 @@ def refuse_at_work(vps: Vps) -> None:
 def take_out(vps: Vps, actor: User | None) -> None:
     """Its name is free, its secrets are gone, its agent is out of Redis. What names it in the history still does."""
     if vps.runs.exists() or vps.provisions.filter(kind=RunKind.DECOMMISSION).exists():
-        redis_users.cut_off(vps, actor)
+        redis_users.cut_off(vps, actor, robust=True)
         secrets = {"sealed_password": "", "sealed_private_key": "", "host_key": ""}
         Vps.objects.filter(pk=vps.pk).update(removed_at=timezone.now(), **secrets)
         return

@@ -20,6 +20,9 @@ from kit.conflicts import again_on_conflict
 GB: Final = 10**9
 """As providers count."""
 BIGGEST: Final = 2**62
+AHEAD_S: Final = 30.0
+"""An agent's clock may be ahead by this. What one says that is further ahead, as before its first word from NTP, does
+not count: all that is true would be older. Nothing is lost by it, the counter goes on."""
 BATCH: Final = 500
 
 
@@ -51,11 +54,11 @@ def used_this_month(vps_ids: Iterable[int], now: datetime) -> dict[int, int]:
 @again_on_conflict
 def book(meters: Mapping[int, Meter], now: datetime) -> None:
     """A fixed number of queries per five hundred VPSes. What grew across the turn of a month counts for the new one."""
-    month = month_of(now)
+    month, latest = month_of(now), now.timestamp() + AHEAD_S
     with transaction.atomic():
         _begin(set(meters), month)
         rows = list(MonthTraffic.objects.select_for_update().filter(vps_id__in=meters, month=month).order_by("pk"))
-        changed = [row for row in rows if _count(row, meters[row.vps_id])]
+        changed = [row for row in rows if _count(row, meters[row.vps_id], latest)]
         MonthTraffic.objects.bulk_update(changed, ["sent_bytes", "counter", "said_at"], batch_size=BATCH)
 
 
@@ -76,9 +79,11 @@ def _begin(vps_ids: set[int], month: date) -> None:
     MonthTraffic.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
 
 
-def _count(row: MonthTraffic, meter: Meter) -> bool:
-    """False: nothing new. A counter that is lower than before began again from nothing."""
-    if row.said_at is not None and meter.said_at <= row.said_at:
+def _count(row: MonthTraffic, meter: Meter, latest: float) -> bool:
+    """False: nothing new. A counter that is lower than before began again from nothing. What lies beyond `latest` was
+    never said."""
+    is_older = row.said_at is not None and meter.said_at <= row.said_at <= latest
+    if is_older or meter.said_at > latest:
         return False
     counter = min(BIGGEST, max(0, meter.sent_bytes))
     if row.counter is not None:

@@ -21,6 +21,7 @@ import redis
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
+from django.db.models import QuerySet
 
 from fleet.models import Vps
 from fleet.provision import planning
@@ -28,6 +29,7 @@ from fleet.provision.dialing import Target
 from fleet.provision.errors import SshError
 from fleet.provision.ssh import Ssh, connect
 from fleet.redis_users import TUNNEL_PORT
+from kit.alive import say_alive
 from kit.crypto import CannotOpenError
 
 log = structlog.get_logger(__name__)
@@ -163,6 +165,7 @@ class Keeper:
     def _look(self) -> None:
         try:
             close_old_connections()
+            say_alive("tunnels")
             self._follow(wanted() if self._is_ours() else {})
         except (DatabaseError, redis.RedisError) as error:  # what stands goes on standing
             log.warning("tunnels.cannot_look", error=type(error).__name__)
@@ -187,15 +190,19 @@ class Keeper:
                 client.delete(LEASE)
 
 
+def wished() -> QuerySet[Vps]:
+    """VPSes that are to have one."""
+    return Vps.objects.filter(redis_by_tunnel=True).exclude(redis_user__cut_off_at__isnull=False)
+
+
 def wanted() -> dict[int, Target]:
     """Whom to connect to, by VPS."""
-    rows = Vps.objects.filter(redis_by_tunnel=True).exclude(redis_user__cut_off_at__isnull=False)
-    return {vps.pk: target for vps in rows if (target := _target(vps))}
+    return {vps.pk: target for vps in wished() if (target := _target(vps))}
 
 
 def _target(vps: Vps) -> Target | None:
     try:
-        return planning.target_of(vps)
+        return planning.known_target_of(vps)
     except CannotOpenError:
         log.error("tunnel.cannot_open", vps=vps.pk)
         return None

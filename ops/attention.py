@@ -22,8 +22,10 @@ _ORDER: Final = ("danger", "warning", "info")
 STARTS: Final = {
     "worker": "dramatiq ezstream.worker --queues default",
     "media": "dramatiq ezstream.worker --queues media",
+    "fleet": "dramatiq ezstream.worker --queues fleet",
     "listener": "manage.py stream_listen",
     "scheduler": "manage.py run_scheduler",
+    "tunnels": "manage.py redis_tunnels",
 }
 
 

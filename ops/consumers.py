@@ -43,7 +43,9 @@ class ProvisionConsumer(PageConsumer):
 
 
 def _may_watch(viewer: Any, run_id: int) -> bool:
-    return isinstance(viewer, User) and viewer.is_staff and ProvisionRun.objects.filter(pk=run_id).exists()
+    """As the page itself."""
+    is_operator = isinstance(viewer, User) and viewer.is_staff and viewer.has_perm("fleet.view_provisionrun")
+    return is_operator and ProvisionRun.objects.filter(pk=run_id).exists()
 
 
 def render_run(scope: dict[str, Any], run_id: int, everything: bool) -> str:

@@ -54,18 +54,21 @@ def look() -> Readiness:
     reasons = {name: answer.why_not for name, answer in answers.items() if answer.why_not}
     facts = answers[DATABASE].value
     reasons |= facts.missing if facts else dict.fromkeys(processes.KINDS, "unknown without the database")
-    return Readiness((*answers, *processes.KINDS), reasons, facts.active_streams if facts else None)
+    kinds = facts.kinds if facts else processes.KINDS
+    return Readiness((*answers, *kinds), reasons, facts.active_streams if facts else None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
+    kinds: tuple[str, ...]
+    """Of processes that must run."""
     missing: dict[str, str]
     active_streams: int
 
 
 def _ask_database() -> _Facts:
     now = timezone.now()
-    return _Facts(processes.missing(now), Stream.objects.on_air().count())
+    return _Facts(processes.expected(), processes.missing(now), Stream.objects.on_air().count())
 
 
 def _ask_redis(url: str) -> None:

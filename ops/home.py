@@ -184,7 +184,7 @@ def _processes(now: datetime) -> list[dict[str, Any]]:
     newest = processes.last_seen()
     return [
         {"kind": kind, "seen_at": newest.get(kind), "is_alive": _is_fresh(newest.get(kind), now)}
-        for kind in processes.KINDS
+        for kind in processes.expected()
     ]
 
 

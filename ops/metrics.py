@@ -72,7 +72,7 @@ def _of_database(now: datetime) -> Iterator[Metric]:
     yield _gauge("streams", "Streams.", "status", ((each.value, streams.get(each, 0)) for each in Status))
     yield from _fleet(now)
     seen = processes.last_seen()
-    ages = ((kind, (now - seen[kind]).total_seconds()) for kind in processes.KINDS if kind in seen)
+    ages = ((kind, (now - at).total_seconds()) for kind, at in seen.items())
     yield _gauge("process_seen_seconds_ago", "Since a process of the kind was seen.", "kind", ages)
     yield from _jobs(now)
 

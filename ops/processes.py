@@ -8,14 +8,22 @@ from typing import Final
 from django.db.models import Max
 from django.utils import timezone
 
+from fleet import tunnels
 from ops.models import Process
 
 FRESH: Final = timedelta(seconds=45)
 KINDS: Final = ("worker", "media", "fleet", "listener", "scheduler")
+"""Those that must always run."""
+TUNNELS: Final = "tunnels"
 
 
 def record(kind: str, instance: str) -> None:
     Process.objects.update_or_create(kind=kind, instance=instance, defaults={"seen_at": timezone.now()})
+
+
+def expected() -> tuple[str, ...]:
+    """The kinds that must run: tunnels only where a VPS is reached by one."""
+    return (*KINDS, TUNNELS) if tunnels.wished().exists() else KINDS
 
 
 def missing(now: datetime) -> dict[str, str]:
@@ -23,7 +31,7 @@ def missing(now: datetime) -> dict[str, str]:
     newest = last_seen()
     return {
         kind: f"not seen for {_seconds(now - newest[kind])} s" if kind in newest else "never seen"
-        for kind in KINDS
+        for kind in expected()
         if kind not in newest or now - newest[kind] > FRESH
     }
 

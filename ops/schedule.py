@@ -141,6 +141,13 @@ JOBS: Final = (
         name="clean run events", call="streams.hanging.clean_events", counts="lines deleted", daily_at=time(2, 15)
     ),
     Periodic(
+        name="forget old provisionings",
+        call="fleet.forgetting.forget_old",
+        counts="provisionings and commands deleted",
+        takes_now=True,
+        daily_at=time(2, 20),
+    ),
+    Periodic(
         name="forget dead processes",
         call="ops.processes.forget_dead",
         counts="processes forgotten",

@@ -51,6 +51,7 @@ SENDERS = {
     "streams/listener.py": "passes the batch's pokes to progress.send",
     "streams/consumers.py": "a socket's own frames",
     "fleet/provision/telling.py": "the one door to browsers that watch a provisioning",
+    "fleet/provision/ssh.py": "bytes of a command's input",
 }
 BROAD_EXCEPTS = {
     "ops/scheduler.py": "one job that fails must not stop the others; it is logged and written in its row",

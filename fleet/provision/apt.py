@@ -15,14 +15,15 @@ from django.utils.translation import gettext_noop
 
 from fleet.provision import detached
 from fleet.provision.remedies import APT
-from fleet.provision.ssh import Result
+from fleet.provision.ssh import LOCALE, Result
 from fleet.provision.step import Action, Command, Finding, Look, Step, always, known, succeeds
 
 PACKAGES: Final = ("ca-certificates", "ffmpeg", "libnginx-mod-rtmp", "nftables", "nginx", "python3")
 STAMP: Final = f"{detached.HOME}/lists.fetched"
 """Not a name a step could have: `detached` has a directory for each."""
 FRESH_MIN: Final = 360
-_ENV: Final = ("env", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=a")
+_ENV: Final = ("env", LOCALE, "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=a")
+"""All of it here: what runs detached inherits nothing of the connection."""
 _APT: Final = (
     *_ENV, "apt-get", "-q", "-y",
     "-o", "DPkg::Lock::Timeout=240", "-o", "Dpkg::Use-Pty=0",

@@ -31,8 +31,9 @@ ssh=$(sshd -T 2>/dev/null | grep '^port ' | cut -d ' ' -f 2)
 web=$(ss -Hltnp 2>/dev/null | grep '"nginx"' | tr -s ' ' | cut -d ' ' -f 4 | grep -v '^127\\.' | sed 's/.*://')
 echo "ssh="$ssh; echo "web="$web
 echo "file=$(sha256sum <"$file" 2>/dev/null | cut -d ' ' -f 1)"
+echo "unit=$(sha256sum <"$2" 2>/dev/null | cut -d ' ' -f 1)"
 nft list table inet ezstream >/dev/null 2>&1 && echo loaded=yes
-echo "starts=$(systemctl is-enabled $2 2>/dev/null)"
+echo "starts=$(systemctl is-enabled "${2##*/}" 2>/dev/null)"
 """
 _RULES: Final = """\
 #!/usr/sbin/nft -f
@@ -56,10 +57,12 @@ table inet ezstream {{
 _UNIT: Final = f"""\
 [Unit]
 Description=Firewall of EZStream: SSH, and nothing else from outside
+DefaultDependencies=no
 Wants=network-pre.target
-Before=network-pre.target
+Before=network-pre.target shutdown.target
 After=nftables.service
 PartOf=nftables.service
+Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
@@ -70,6 +73,8 @@ ExecStop=-/usr/sbin/nft delete table inet ezstream
 [Install]
 WantedBy=sysinit.target
 """
+"""By default it would come after sysinit.target: a circle where cloud-init, before that, waits for the network."""
+UNIT: Final = Upload(f"{places.UNITS}/{places.FIREWALL_UNIT}", _UNIT.encode())
 _FAILURES: Final = (
     known(
         r"operation not supported|could not process rule|protocol not supported",
@@ -98,7 +103,7 @@ def step(ssh_port: int) -> Step:
             allowed = {int(port) for port in re.findall(r"\d+", found.get("allowed", ""))}
             return Finding(ssh_port in allowed, _("ufw is at work here: its rules are left as they are."))
         is_loaded = found.get("loaded") == "yes" and found.get("starts") == "enabled"
-        is_same = found.get("file") == digest(rules(wanted))
+        is_same = (found.get("file"), found.get("unit")) == (digest(rules(wanted)), digest(UNIT.content))
         return Finding(is_loaded and is_same, _("Open: %(ports)s") % {"ports": ", ".join(map(str, wanted))})
 
     def make(seen: Result) -> tuple[Action, ...]:
@@ -109,7 +114,7 @@ def step(ssh_port: int) -> Step:
     return Step(
         name="firewall",
         title=_("Close every port but SSH"),
-        look=Look(("sh", "-c", _LOOK, "look", places.FIREWALL, places.FIREWALL_UNIT), judge),
+        look=Look(("sh", "-c", _LOOK, "look", places.FIREWALL, UNIT.path), judge),
         make=make,
         limit_s=120,
         failures=_FAILURES,
@@ -123,7 +128,7 @@ def _make(content: bytes) -> tuple[Action, ...]:
     stop = ("sh", "-c", f"systemctl stop {_UNDO}.timer 2>/dev/null; true")
     return (
         Upload(places.FIREWALL, content, 0o600),
-        Upload(f"{places.UNITS}/{places.FIREWALL_UNIT}", _UNIT.encode()),
+        UNIT,
         Command(("nft", "-c", "-f", places.FIREWALL)),
         Command(stop),
         Command(undo),

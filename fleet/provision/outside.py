@@ -15,7 +15,6 @@ from fleet.provision.lines import tidy
 from fleet.provision.step import fields
 
 _SCRIPT: Final = """\
-LC_ALL=C; export LC_ALL
 unit() {
   systemctl show --property=ActiveState --property=LoadState --property=Result --property=SubState "$1" 2>/dev/null |
   sort | cut -d = -f 2 | tr '\\n' ' '

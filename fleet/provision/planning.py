@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,6 +30,14 @@ def target_of(vps: Vps) -> Target:
         host_key=vps.host_key,
         trust_first=settings.SSH_TRUST_FIRST_USE,
     )
+
+
+def known_target_of(vps: Vps) -> Target:
+    """For what comes back again and again, or pins nothing: no host key is trusted at first sight, by no setting.
+
+    Raises as `target_of`.
+    """
+    return replace(target_of(vps), trust_first=False)
 
 
 def plan_for(vps: Vps) -> Plan:

@@ -18,7 +18,7 @@ LIMITS: Final = Limits(connect_s=5.0, banner_s=5.0, auth_s=5.0, command_s=20.0, 
 
 def restart_agent(vps: Vps) -> None:
     """Comes back when the agent says that it is ready. Raises `SshError`, `CannotOpenError`."""
-    with connect(planning.target_of(vps), LIMITS) as ssh:
+    with connect(planning.known_target_of(vps), LIMITS) as ssh:
         done = ssh.run(upgrade.restart())
     if not done.is_ok:
         raise SshError(_("Its agent does not get ready: %(why)s") % {"why": done.said[-300:]})

@@ -26,16 +26,24 @@ from fleet.provision.lines import Lines
 
 MOST_KEPT: Final = 2_000_000
 """Bytes of one stream that a result holds; what comes after is told line by line and forgotten."""
+LOCALE: Final = "LC_ALL=C.UTF-8"
+"""sshd takes the server's own, and words are read here that programs translate."""
 PUT_LIMIT_S: Final = 180.0
 _TICK_S: Final = 0.25
+_PIECE: Final = 32_768
 _LEAST_S: Final = 0.1
 _DRAIN_S: Final = 1.0
 """After a command's end, for output that is still on its way; a daemon it left behind may hold the stream for ever."""
-_PUT: Final = (
+_WRITE: Final = (
     'set -e; umask 077; new=$(mktemp "$1.XXXXXXXX"); trap \'rm -f "$new"\' EXIT; cat >"$new"; '
     'test "$(stat -c %s "$new")" = "$2"; chmod "$3" "$new"; chown "$4" "$new"; mv -fT "$new" "$1"'
 )
 """Renamed only when every byte is there: a connection that is cut looks like the end of the file."""
+_AS_OWNER: Final = (
+    'owner=$(stat -Lc %U "${1%/*}") || exit; [ "$owner" != "$(id -un)" ] || exec sh -c "$0" put "$@"; '
+    'exec runuser -u "$owner" -- sh -c "$0" put "$@"'
+)
+"""Whoever has the directory writes: there they could lay a link in the file's place, which root would follow."""
 
 OnLine = Callable[[str], None]
 OnTick = Callable[[], None]
@@ -83,7 +91,7 @@ class Ssh:
         self._password_first = False
         self.host_key = host_key
         self.on_tick: OnTick | None = None
-        """Called several times a second while a command runs; what it raises ends the wait."""
+        """Called several times a second while a command is given its input, and runs; what it raises ends the wait."""
         self.until = math.inf
         """Of `time.monotonic`: no command, and none that finds out how to become root, goes on for longer."""
 
@@ -108,12 +116,11 @@ class Ssh:
         prefix = self._become_root()
         if self._password_first:
             stdin = self._target.password.encode() + b"\n" + stdin
-        return self._run([*prefix, *argv], stdin, limit_s or self._limits.command_s, on_line)
+        return self._run(argv, stdin, limit_s or self._limits.command_s, on_line, (*prefix, "env", LOCALE))
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644, owner: str = "root:root") -> None:
         """Atomically. Raises as `run`, and `SshError` with what the server said."""
-        argv = ["sh", "-c", _PUT, "put", path, str(len(content)), f"{mode:o}", owner]
-        result = self.run(argv, stdin=content, limit_s=PUT_LIMIT_S)
+        result = self.run(put_argv(path, len(content), mode, owner), stdin=content, limit_s=PUT_LIMIT_S)
         if not result.is_ok:
             raise SshError(_("«%(path)s» could not be written: %(why)s") % {"path": path, "why": result.said[-500:]})
 
@@ -142,7 +149,7 @@ class Ssh:
     def _find_sudo(self) -> tuple[str, ...]:
         """`-k`: what a sudo before this one was told does not count, so that it asks each time or never."""
         limit_s = self._limits.command_s
-        free = self._run(["sudo", "-k", "-n", "true"], b"", limit_s, None)
+        free = self._run(["sudo", "-k", "-n", "true"], b"", limit_s)
         if free.is_ok:
             return ("sudo", "-n", "--")
         if free.status == 127:
@@ -152,7 +159,7 @@ class Ssh:
                 _("sudo wants a password of «%(user)s», and we know a key only.") % {"user": self._target.user}
             )
         asking = ("sudo", "-k", "-S", "-p", "", "--")
-        asked = self._run([*asking, "true"], self._target.password.encode() + b"\n", limit_s, None)
+        asked = self._run([*asking, "true"], self._target.password.encode() + b"\n", limit_s)
         if not asked.is_ok:
             raise NoSudo(_("«%(user)s» may not become root by sudo with its password.") % {"user": self._target.user})
         self._password_first = True
@@ -160,14 +167,21 @@ class Ssh:
 
     # ---------------------------------------------------------------------------------------- one command
 
-    def _run(self, argv: Sequence[str], stdin: bytes, limit_s: float, on_line: OnLine | None) -> Result:
+    def _run(
+        self,
+        argv: Sequence[str],
+        stdin: bytes,
+        limit_s: float,
+        on_line: OnLine | None = None,
+        prefix: Sequence[str] = (),
+    ) -> Result:
         limit_s = min(limit_s, max(_LEAST_S, self.until - time.monotonic()))
         until = time.monotonic() + limit_s
         try:
             channel = self._open(limit_s)
             with contextlib.closing(channel):
-                _begin(channel, shlex.join(argv), limit_s)
-                self._write(channel, stdin)
+                _begin(channel, shlex.join((*prefix, *argv)), limit_s)
+                self._write(channel, stdin, until)
                 return self._read(channel, until, argv, on_line)
         except TimeoutError:
             raise _too_slow(argv, limit_s) from None
@@ -188,10 +202,15 @@ class Ssh:
         channel.settimeout(limit_s)
         return channel
 
-    def _write(self, channel: paramiko.Channel, stdin: bytes) -> None:
+    def _write(self, channel: paramiko.Channel, stdin: bytes, until: float) -> None:
         """A command that ends before it has read everything is judged by its status."""
+        channel.settimeout(_TICK_S)
+        at = 0
         try:
-            channel.sendall(stdin)
+            while at < len(stdin):
+                with contextlib.suppress(TimeoutError):
+                    at += channel.send(stdin[at : at + _PIECE])
+                self._tick(until)
         except TimeoutError:
             raise
         except OSError:
@@ -211,11 +230,14 @@ class Ssh:
                 break
             if ended_at is None and channel.exit_status_ready():
                 ended_at = now
-            if self.on_tick is not None:
-                self.on_tick()
-            if now > until:
-                raise TimeoutError
+            self._tick(until)
         return Result(self._status(channel, until), out.end(on_line), err.end(on_line))
+
+    def _tick(self, until: float) -> None:
+        if self.on_tick is not None:
+            self.on_tick()
+        if time.monotonic() > until:
+            raise TimeoutError
 
     def _status(self, channel: paramiko.Channel, until: float) -> int:
         """-1 for one ended by a signal."""
@@ -255,6 +277,11 @@ def _drain(channel: paramiko.Channel, out: _Stream, err: _Stream, on_line: OnLin
         err.take(channel.recv_stderr(65536), on_line)
         moved = True
     return moved
+
+
+def put_argv(path: str, size: int, mode: int, owner: str) -> list[str]:
+    """For root: writes what comes in, if it is `size` bytes, atomically. `path` is absolute."""
+    return ["sh", "-c", _AS_OWNER, _WRITE, path, str(size), f"{mode:o}", owner]
 
 
 def connect(target: Target, limits: Limits = LIMITS) -> Ssh:

@@ -107,6 +107,16 @@ def test_an_agent_is_begun_anew_over_ssh(operator, systemctl):
     assert AuditEntry.objects.count() == 1
 
 
+def test_no_restart_trusts_a_host_key_at_first_sight(operator, db, settings):
+    settings.SSH_TRUST_FIRST_USE = True
+    with serving() as server:
+        vps = build.vps(ssh_port=server.port)
+        vps.set_password(PASSWORD)
+        with pytest.raises(Refused, match="host key is not confirmed yet"):
+            actions.restart_agent(vps, operator)
+        assert server.passwords == []
+
+
 def test_one_that_is_being_provisioned_is_let_alone(operator, db):
     with pytest.raises(WrongState):
         actions.restart_agent(build.vps(status=VpsStatus.PROVISIONING), operator)

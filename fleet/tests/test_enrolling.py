@@ -20,6 +20,7 @@ from fleet.enrolling import BadToken, TryAgain, Wanted
 from fleet.errors import WrongState
 from fleet.models import Enrolment, EnrolmentState, RedisUser, Vps, VpsStatus
 from fleet.provision import bundle, places
+from fleet.provision.step import Upload
 from fleet.views import enrol
 from kit.logs import mask
 from lab.races import at_once
@@ -292,6 +293,14 @@ def test_the_script_is_whole_and_every_shell_reads_it(made, tmp_path):
     assert text == enrol.rendered(made.token)
     head = text[: text.rindex("ez_main\n")]
     assert subprocess.run(["sh"], input=head, text=True, capture_output=True).stdout == "", "half of it does something"
+
+
+def test_a_file_in_the_script_is_put_whole(tmp_path):
+    content = bytes(range(256)) * 100
+    upload = Upload(str(tmp_path / "it's"), content, 0o640, f"{os.getuid()}:{os.getgid()}")
+    subprocess.run(["sh", "-e"], input=enrolment_script._line(upload), text=True, check=True)
+    (file,) = tmp_path.iterdir()
+    assert (file.name, file.read_bytes(), file.stat().st_mode & 0o777) == ("it's", content, 0o640)
 
 
 def test_words_with_quotes_stay_words():

@@ -1,5 +1,10 @@
 """The steps of provisioning as cases: what is seen on a server, what is made of it."""
 
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
 import pytest
 
 from fleet.provision import apt, detached, facts, firewall, host, installing, login, remedies
@@ -206,7 +211,10 @@ def test_an_nginx_that_serves_something_is_left_alone(out, is_so, note):
 
 
 def wall(*open_ports: int, **fields: str) -> Result:
-    there = {"ssh": "22", "file": digest(firewall.rules(list(open_ports))), "loaded": "yes", "starts": "enabled"}
+    there = {
+        "ssh": "22", "file": digest(firewall.rules(list(open_ports))), "unit": digest(firewall.UNIT.content),
+        "loaded": "yes", "starts": "enabled",
+    }  # fmt: skip
     return printed("".join(f"{name}={value}\n" for name, value in (there | fields).items()))
 
 
@@ -218,6 +226,7 @@ def wall(*open_ports: int, **fields: str) -> Result:
         (wall(22, 2222, ssh="2222"), True),
         (wall(22, loaded=""), False),
         (wall(22, starts="disabled"), False),
+        (wall(22, unit="another"), False),
         (wall(22, 80, 443, web="80 443"), True),
         (wall(22, ufw="active", allowed="22"), True),
         (wall(22, ufw="active", allowed="22/tcp 80"), True),
@@ -244,6 +253,29 @@ def test_ssh_stays_open_and_a_new_connection_is_tried_before_it_is_kept():
 def test_where_ufw_is_at_work_only_ssh_is_let_in():
     (command,) = firewall.step(2222).make(wall(ufw="active", allowed="80"))
     assert command.argv == ("ufw", "allow", "2222/tcp")
+
+
+CLOUD: Final = {
+    "cloud-init.service": "After=networking.service\nBefore=sysinit.target",
+    "networking.service": "After=network-pre.target\nBefore=network.target",
+}
+"""In what order they stand on cloud images of Debian and Ubuntu."""
+
+
+def test_a_cloud_image_boots_with_the_firewall(tmp_path):
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd judges its units itself: apt-get install systemd")
+    for name, order in CLOUD.items():
+        text = f"[Unit]\nDefaultDependencies=no\n{order}\n[Service]\nExecStart=/bin/true\n"
+        (tmp_path / name).write_text(text)
+    name = Path(firewall.UNIT.path).name
+    (tmp_path / name).write_bytes(firewall.UNIT.content)
+    wants = tmp_path / "sysinit.target.wants"
+    wants.mkdir()
+    for each in (name, *CLOUD):
+        (wants / each).symlink_to(tmp_path / each)
+    said = subprocess.run(["systemd-analyze", "verify", tmp_path / name], capture_output=True, text=True).stderr
+    assert "cycle" not in said
 
 
 # ------------------------------------------------------------------------------------------------ key for password

@@ -110,7 +110,7 @@ def test_a_second_time_nothing_is_changed(plan, vps, tmp_path, server):
     run = do(vps)
     assert states(run) == [StepStatus.UNCHANGED, StepStatus.UNCHANGED]
     assert not any(step.output for step in run.steps.all())
-    assert [command.split()[0] for command in server.commands] == ["test", "test"]
+    assert [command.split()[2] for command in server.commands] == ["test", "test"]
 
 
 def test_files_are_put_and_notes_are_kept(plan, vps, tmp_path):

@@ -13,6 +13,7 @@ from accounts.models import AuditEntry
 from agent.protocol import Ping, Pong, client_name, commands_channel
 from agent.tests.servers import AgentProcess, Ear
 from fleet import actions, redis_users
+from fleet.errors import NotYet
 from fleet.models import RedisUser
 from lab.processes import wait_until
 from lab.races import at_once
@@ -188,7 +189,8 @@ def test_what_is_undone_in_the_database_never_reached_redis(vps, operator):
 def test_while_redis_is_away_the_word_is_kept(vps, server, operator):
     url = redis_users.access(vps).url
     server.stop()
-    redis_users.cut_off(vps, operator)
+    with pytest.raises(NotYet, match="noted, not done: Redis does not answer"):
+        redis_users.cut_off(vps, operator)
     redis_users.heal()
     server.start()
     redis_users.heal()
@@ -241,6 +243,9 @@ def test_a_redis_without_acl_is_told_clearly_and_shared_only_when_allowed(vps, c
     assert any(words.startswith("Redis keeps no users") for words in found)
     settings.AGENTS_SHARE_REDIS_USER = True
     assert redis_users.access(vps).url == weak
+    with pytest.raises(CommandError, match=r"still in Redis\. .+ another password of that user puts it out"):
+        call_command("redis_users", vps.name, "--cut-off")
+    redis_users.admit(vps, None)
     assert not [each for each in redis_health.look(timezone.now()) if "keeps no users" in each.words]
     settings.AGENT_REDIS_URL = settings.AGENT_REDIS_PUBLIC_URL = settings.REDIS_URL
 

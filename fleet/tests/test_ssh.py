@@ -3,9 +3,14 @@
 import contextlib
 import hashlib
 import io
+import os
+import shutil
 import socket
+import subprocess
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import paramiko
 import pytest
@@ -13,7 +18,7 @@ import pytest
 from fleet.provision import errors
 from fleet.provision.dialing import Limits, Target
 from fleet.provision.keys import fingerprint, make_private, public_line, read_private, written
-from fleet.provision.ssh import connect
+from fleet.provision.ssh import connect, put_argv
 from fleet.tests.ssh_server import PASSWORD, QUICK, fake_sudo, serving
 from lab.processes import ROOM, wait_until
 
@@ -36,6 +41,13 @@ def test_a_command_is_run_and_its_output_and_status_come_back(server):
 def test_an_argument_arrives_as_it_was(server, word):
     with connect(server.target(), QUICK) as ssh:
         assert ssh.run(["printf", "%s", word]).out == word
+
+
+@pytest.mark.parametrize("user", ["root", "deploy"])
+def test_commands_speak_the_language_that_is_read_here(tmp_path, monkeypatch, user):
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    with serving(path=fake_sudo(tmp_path, "FREE")) as server, connect(server.target(user), QUICK) as ssh:
+        assert ssh.run(["sh", "-c", "echo $LC_ALL"]).out == "C.UTF-8\n"
 
 
 def test_what_is_put_is_there_whole_with_mode_and_owner(server, tmp_path):
@@ -63,6 +75,40 @@ def test_a_put_that_is_cut_leaves_the_old_file(server, tmp_path):
 def test_where_it_cannot_be_put_it_is_said(server):
     with connect(server.target(), QUICK) as ssh, pytest.raises(errors.SshError, match=r"«/nowhere/file».*No such file"):
         ssh.put("/nowhere/file", b"x")
+
+
+@pytest.fixture
+def of_nobody():
+    """A directory of a user of lesser rights, within their reach."""
+    if os.getuid() != 0:
+        pytest.skip("to write as another user needs root")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.chown(folder, "nobody")
+        yield folder
+
+
+def test_what_is_put_in_a_directory_of_another_user_is_theirs(server, of_nobody):
+    with connect(server.target(), QUICK) as ssh:
+        ssh.put(str(of_nobody / "file"), b"content", mode=0o640, owner="nobody:nogroup")
+    (file,) = of_nobody.iterdir()
+    assert (file.read_bytes(), file.owner(), file.stat().st_mode & 0o777) == (b"content", "nobody", 0o640)
+
+
+def test_a_link_laid_while_bytes_come_leads_nowhere(of_nobody, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("of root")
+    victim.chmod(0o600)
+    content = b"x" * (len(str(victim)) + 100)
+    argv = put_argv(str(of_nobody / "file"), len(content), 0o644, "nobody:nogroup")
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as put:
+        wait_until(lambda: list(of_nobody.iterdir()), "the new file")
+        (new,) = of_nobody.iterdir()
+        new.unlink()
+        new.symlink_to("/" * 100 + str(victim))
+        put.communicate(content)
+    assert put.returncode != 0
+    assert (victim.read_text(), victim.owner(), victim.stat().st_mode & 0o777) == ("of root", "root", 0o600)
 
 
 # ------------------------------------------------------------------------------------------------ who is there
@@ -304,10 +350,11 @@ def test_output_that_is_no_text_comes_through(server):
     assert said == ["��café", "100%"]
 
 
-def test_a_command_that_does_not_end_is_given_up_in_time(server):
+@pytest.mark.parametrize("given", [b"", bytes(5_000_000)], ids=["waiting", "giving it what it does not read"])
+def test_a_command_that_does_not_end_is_given_up_in_time(server, given):
     began = time.monotonic()
     with connect(server.target(), QUICK) as ssh, pytest.raises(errors.TooSlow, match="«sleep» took longer than 1 s"):
-        ssh.run(["sleep", "30"], limit_s=1)
+        ssh.run(["sleep", "30"], stdin=given, limit_s=1)
     assert time.monotonic() - began < 3 * ROOM
 
 
@@ -357,21 +404,20 @@ def test_a_connection_that_is_cut_is_said(server):
             ssh.run(["true"])
 
 
-def test_while_a_command_runs_there_are_ticks_and_what_they_raise_ends_it(server):
+@pytest.mark.parametrize("given", [b"", bytes(5_000_000)], ids=["waiting", "giving it what it does not read"])
+def test_while_a_command_runs_there_are_ticks_and_what_they_raise_ends_it(server, given):
     class Enough(Exception):
         pass
 
-    ticks = []
-
     def tick() -> None:
-        ticks.append(1)
-        if len(ticks) > 2:
+        if time.monotonic() > began + 1:
             raise Enough
 
     with connect(server.target(), QUICK) as ssh:
+        began = time.monotonic()
         ssh.on_tick = tick
         with pytest.raises(Enough):
-            ssh.run(["sleep", "20"])
+            ssh.run(["sleep", "20"], stdin=given)
 
 
 def test_nothing_of_it_stays_behind(server):

@@ -1,6 +1,7 @@
 """What a VPS sent this month: from its agent's counter, whatever is lost or comes twice."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
 import pytest
 
@@ -44,6 +45,27 @@ def test_what_grew_is_added(vps, heard, wanted):
     for counter, said_at in heard:
         book({vps.pk: Meter(counter, float(said_at))}, MAY)
     assert sent(vps) == wanted
+
+
+AHEAD: Final = (MAY + 365 * DAY).timestamp()
+
+
+def test_what_a_clock_says_that_is_ahead_waits_until_it_is_right(vps):
+    now = MAY.timestamp()
+    book({vps.pk: Meter(1_000, now)}, MAY)
+    book({vps.pk: Meter(3_000, AHEAD)}, MAY)
+    assert sent(vps) == 0
+    book({vps.pk: Meter(4_000, now + 29)}, MAY)
+    assert sent(vps) == 3_000
+
+
+@pytest.mark.parametrize("months_ago", [0, 1], ids=["this month", "carried into the next"])
+def test_a_moment_yet_to_come_holds_nothing_up(vps, months_ago):
+    month = traffic.month_of(MAY - months_ago * 30 * DAY)
+    MonthTraffic.objects.create(vps=vps, month=month, counter=1_000, said_at=AHEAD)
+    book({vps.pk: Meter(5_000, MAY.timestamp())}, MAY)
+    book({vps.pk: Meter(4_000, MAY.timestamp() - 5)}, MAY)
+    assert sent(vps) == 4_000
 
 
 def test_a_listener_that_was_away_finds_it_all(vps):

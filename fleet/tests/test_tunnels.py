@@ -115,6 +115,14 @@ def test_much_comes_through_whole(vps, keep):
         assert client.get("blob") == blob.encode()
 
 
+def test_it_says_that_it_is_alive(vps, keep, monkeypatch):
+    said = []
+    monkeypatch.setattr(tunnels, "say_alive", said.append)
+    keep()
+    wait_until(lambda: said, "it is said", 15)
+    assert set(said) == {"tunnels"}
+
+
 def test_it_follows_what_is_wanted(vps, keep, server):
     keeper = keep()
     wait_until(lambda: stands(keeper, vps), "it stands", 15)
@@ -125,6 +133,16 @@ def test_it_follows_what_is_wanted(vps, keep, server):
     Vps.objects.update(redis_by_tunnel=False)
     wait_until(lambda: not keeper.tunnels, "nobody wants it", 15)
     wait_until(lambda: not answers(redis_users.access(vps).url), "it is closed", 15)
+
+
+def test_no_tunnel_trusts_a_host_key_at_first_sight(vps, keep, server, settings, caplog):
+    settings.SSH_TRUST_FIRST_USE = True
+    Vps.objects.update(host_key="")
+    keeper = keep()
+    wait_until(lambda: "unknown_key" in caplog.text, "it is logged", 15)
+    assert server.passwords == []
+    Vps.objects.update(host_key=server.target().host_key)
+    wait_until(lambda: stands(keeper, vps), "it stands", 15)
 
 
 def test_a_wrong_login_is_tried_again_with_the_right_one(vps, keep, caplog):

@@ -7,7 +7,8 @@ import pytest
 from django.db import DatabaseError
 from django.utils import timezone
 
-from ops import health, processes
+from fleet.models import RedisUser
+from ops import attention, health, processes
 from ops.models import Process
 from streams.tests import build
 
@@ -63,6 +64,23 @@ def test_a_process_not_seen_lately_is_named(client, kind):
     assert reasons(client) == {kind: "not seen for 46 s"}
     Process.objects.filter(kind=kind).delete()
     assert reasons(client) == {kind: "never seen"}
+
+
+@transactional
+def test_tunnels_are_missed_where_a_vps_is_reached_by_one(client):
+    all_alive()
+    vps = build.vps(redis_by_tunnel=True)
+    assert reasons(client) == {"tunnels": "never seen"}
+    processes.record("tunnels", "host:1")
+    assert client.get("/health/ready").json()["checks"]["tunnels"]
+    Process.objects.filter(kind="tunnels").delete()
+    RedisUser.objects.create(vps=vps, cut_off_at=timezone.now())
+    assert reasons(client) == {}
+
+
+def test_whatever_the_procfile_starts_is_missed_when_it_is_gone(settings):
+    started = {line.partition(":")[0] for line in (settings.BASE_DIR / "Procfile").read_text().splitlines()}
+    assert started - {"web"} == {*processes.KINDS, processes.TUNNELS} == set(attention.STARTS)
 
 
 @transactional

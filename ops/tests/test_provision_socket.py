@@ -6,12 +6,13 @@ import pytest
 from channels.db import database_sync_to_async
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, Permission
 from django.test import Client
 from django.utils import timezone
 
 from fleet.models import ProvisionRun, Vps
 from fleet.provision import lifecycle, pages
+from ops import consumers
 from ops.sockets import websocket_urlpatterns
 from streams.consumers import NOT_FOUND, SIGNED_OUT, PageConsumer
 from streams.tests import build
@@ -31,6 +32,13 @@ def world(user):
     return run, session.session
 
 
+def operator():
+    """With no right but the one that the page asks for."""
+    olga = build.user("olga", is_staff=True)
+    olga.user_permissions.add(Permission.objects.get(codename="view_provisionrun"))
+    return olga
+
+
 async def opened(run, user, session):
     page = WebsocketCommunicator(router, f"/ws/provision/{run.pk}")
     page.scope |= {"user": user, "session": session, "cookies": {}}
@@ -44,7 +52,7 @@ def _fast(monkeypatch):
 
 
 async def test_an_operator_gets_everything_and_then_what_changes():
-    olga = await database_sync_to_async(build.user)("olga", is_staff=True)
+    olga = await database_sync_to_async(operator)()
     run, session = await world(olga)
     page, (is_open, _) = await opened(run, olga, session)
     assert is_open
@@ -72,16 +80,18 @@ def html(run: ProvisionRun) -> str:
     return pages.live_html(fresh, timezone.now(), everything=True)
 
 
-@pytest.mark.parametrize("who", ["nobody", "alice"])
-async def test_nobody_else_gets_in(who):
-    user = await database_sync_to_async(build.user)("alice") if who == "alice" else AnonymousUser()
+@pytest.mark.parametrize(
+    "fields", [None, {}, {"is_staff": True}], ids=["nobody", "a user", "an operator without the right"]
+)
+async def test_nobody_else_gets_in(fields):
+    user = AnonymousUser() if fields is None else await database_sync_to_async(build.user)("alice", **fields)
     run, session = await world(user)
     _page, (is_open, code) = await opened(run, user, session)
     assert (is_open, code) == (False, NOT_FOUND)
 
 
 async def test_what_is_not_there_is_not_there():
-    olga = await database_sync_to_async(build.user)("olga", is_staff=True)
+    olga = await database_sync_to_async(operator)()
     run, session = await world(olga)
     run.pk = 10**6
     _page, (is_open, code) = await opened(run, olga, session)
@@ -89,7 +99,7 @@ async def test_what_is_not_there_is_not_there():
 
 
 async def test_an_operator_who_is_one_no_more_sees_nothing_more():
-    olga = await database_sync_to_async(build.user)("olga", is_staff=True)
+    olga = await database_sync_to_async(operator)()
     run, session = await world(olga)
     page, _ = await opened(run, olga, session)
     await page.receive_from(timeout=20)
@@ -103,3 +113,12 @@ async def test_an_operator_who_is_one_no_more_sees_nothing_more():
 def switch_off(user) -> None:
     user.is_active = False
     user.save()
+
+
+async def test_an_operator_who_lost_the_right_sees_nothing_more():
+    olga = await database_sync_to_async(operator)()
+    run, session = await world(olga)
+    scope = {"user": olga, "session": session}
+    assert await database_sync_to_async(consumers.render_run)(scope, run.pk, True)
+    await database_sync_to_async(olga.user_permissions.clear)()
+    assert await database_sync_to_async(consumers.render_run)(scope, run.pk, True) == ""

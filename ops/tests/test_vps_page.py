@@ -251,6 +251,14 @@ def test_its_way_into_redis_is_closed_and_opened_again(client, vps, no_redis):
     assert address("vps_verb", vps, "admit") not in text(client.get(address("vps", vps)))
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_cut_off_that_redis_was_not_told_of_is_not_said_to_be_done(client, vps, no_redis):
+    RedisUser.objects.create(vps=vps, sealed_password="")
+    page = text(client.post(address("vps_verb", vps, "cut-off"), follow=True))
+    assert "noted, not done: Redis does not answer" in page
+    assert "is out of Redis" not in page
+
+
 def test_one_without_a_login_is_not_reached_by_ssh(client, vps):
     assert address("vps_verb", vps, "restart-agent") not in text(client.get(address("vps", vps)))
     vps.set_password("pw")

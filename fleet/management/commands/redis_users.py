@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from fleet import redis_users
+from fleet.errors import NotYet
 from fleet.models import RedisUser, Vps
 
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
                 self._all()
             else:
                 self._one(_named(vps), options)
-        except (redis_users.NoUsersError, redis_users.CutOffError) as error:
+        except (redis_users.NoUsersError, redis_users.CutOffError, NotYet) as error:
             raise CommandError(str(error)) from None
         except redis.RedisError as error:
             raise CommandError(f"Redis does not answer ({type(error).__name__})") from None
