@@ -15,7 +15,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from fleet.provision import errors
+from fleet.provision import errors, ssh
 from fleet.provision.dialing import Limits, Target
 from fleet.provision.keys import fingerprint, make_private, public_line, read_private, written
 from fleet.provision.ssh import connect, put_argv
@@ -340,6 +340,26 @@ def test_output_without_end_is_bounded_and_told_line_by_line(server):
         result = ssh.run(["sh", "-c", "yes 0123456789 | head -n 600000"], on_line=count, limit_s=60)
     assert lines == 600_000
     assert len(result.out) == 2_000_000
+
+
+class Gushing:
+    """A channel that has more to read, however much was read."""
+
+    reads = 0
+
+    def recv_ready(self):
+        return True
+
+    def recv(self, size):
+        self.reads += 1
+        assert self.reads < 10_000, "nobody looks at the clock"
+        return b"x" * size
+
+    recv_stderr_ready, recv_stderr = recv_ready, recv
+
+
+def test_the_clock_is_looked_at_however_fast_things_are_said():
+    assert ssh._drain(Gushing(), ssh._Stream(), ssh._Stream(), None)
 
 
 def test_output_that_is_no_text_comes_through(server):

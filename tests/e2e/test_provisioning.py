@@ -53,18 +53,18 @@ def test_what_an_operator_is_told_by_the_test(page: Page, fresh_vps: FreshVps) -
     host = fresh_vps()
     add(page, host, "troubled")
     host.fill_disk()
-    tests_as(page, r"Only 0\.0 GiB of its disk are free")
+    it_says(page, r"Only 0\.0 GiB of its disk are free")
     host.run(["sh", "-c", "rm /full.*"])
     host.freeze()
-    tests_as(page, "says nothing")
+    it_says(page, "says nothing")
     host.thaw()
     host.change_host_key()
-    tests_as(page, "host key has changed")
+    it_says(page, "host key has changed")
     host.power_off()
-    tests_as(page, "does not answer on port 22|No network leads")
+    it_says(page, "does not answer on port 22|No network leads")
 
 
-def tests_as(page: Page, words: str) -> None:
+def it_says(page: Page, words: str) -> None:
     began = time.monotonic()
     page.get_by_role("button", name="Test again").click()
     expect(page.get_by_role("status")).to_contain_text(re.compile(words), timeout=40_000)
