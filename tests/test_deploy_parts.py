@@ -15,12 +15,13 @@ from lab.ports import free_port
 from lab.processes import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("place", "redis", "certificates", "install", "release", "service")
+PARTS = ("place", "database", "redis", "certificates", "install", "release", "backup", "service")
 FAKE = {
     "install": 'for last in "$@"; do :; done; touch "$last"',
     "systemctl": ":",
+    "rsync": ":",
 }
-"""What needs root or systemd."""
+"""What needs root or systemd, or is not everywhere."""
 
 
 @pytest.fixture
@@ -115,3 +116,46 @@ def test_redis_is_reached_by_its_socket_here_and_by_tls_from_outside(shell, tmp_
                 nobody.ping()
         finally:
             server.terminate()
+
+
+# ------------------------------------------------------------------------------------------------ backups
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Places of an installation that `backup` and `restore` are content with."""
+    release = tmp_path / "releases" / "r1"
+    release.mkdir(parents=True)
+    (release / "manage.py").touch()
+    (tmp_path / "current").symlink_to(release)
+    (tmp_path / "env").write_text("SECRET_KEY=s\nFIELD_KEYS=k\n")
+    return {
+        "BASE": tmp_path, "CURRENT": tmp_path / "current", "PREVIOUS": tmp_path / "previous",
+        "SETTINGS": tmp_path / "env", "REDIS_TLS": tmp_path / "tls", "DATA": tmp_path / "data",
+        "BACKUPS": tmp_path / "backups", "HERE": tmp_path,
+    }  # fmt: skip
+
+
+BACK_UP = 'copy_media() { :; }; dump_database() { echo d >"$1"; }\n'
+
+
+def test_old_backups_go_and_nothing_of_others(shell, installed, tmp_path):
+    """In a directory with a space in its name, among things of others."""
+    place, others = tmp_path / "My Backups", {"TV", "Tools.part", "20250101T000000x", "x20250101T000000", "T"}
+    for name in [*others, *(f"2025010{day}T000000" for day in range(1, 10)), "20250101T000000.part"]:
+        (place / name).mkdir(parents=True)
+    (tmp_path / "My").mkdir()
+    said = shell(f'{BACK_UP}backup "{place}"', **installed)
+    made = Path(said.removeprefix("── backed up to ").strip())
+    assert (made / "database.dump").exists()
+    kept = {f"2025010{day}T000000" for day in range(4, 10)}
+    assert {each.name for each in place.iterdir()} == others | kept | {made.name}
+    assert (tmp_path / "My").exists()
+
+
+def test_a_film_that_is_deleted_meanwhile_ends_no_backup(shell, installed, tmp_path):
+    """rsync's 24: «some files vanished before they could be transferred»."""
+    lines = 'rsync() { return 24; }; dump_database() { touch "$1"; }\nbackup'
+    assert "backed up to" in shell(lines, **installed)
+    with pytest.raises(subprocess.CalledProcessError):
+        shell(lines.replace("24", "23"), **installed)

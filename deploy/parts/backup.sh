@@ -11,7 +11,7 @@ backup() {
   # Once more: what was deleted since the first time is there, and so is what came since.
   copy_media "$part"
   end_backup
-  forget_old_backups "$place"
+  forget_backups "$place" "" $KEEP_BACKUPS
   say "backed up to $whole"
 }
 
@@ -19,7 +19,7 @@ backup_database_only() {
   begin_backup "$BACKUPS/before-changes"
   dump_database "$part/database.dump"
   end_backup
-  forget_old_backups "$BACKUPS/before-changes"
+  forget_backups "$BACKUPS/before-changes" "" $KEEP_BACKUPS
 }
 
 begin_backup() {
@@ -27,7 +27,7 @@ begin_backup() {
   mkdir -p "$1" || fail "cannot write to $1"
   whole=$1/$(date -u +%Y%m%dT%H%M%S)
   part=$whole.part
-  rm -rf "$1"/*.part
+  forget_backups "$1" '\.part' 0
   mkdir "$part"
 }
 
@@ -42,10 +42,12 @@ end_backup() {
 }
 
 # Media never change once written: on one file system a copy is a link and costs nothing.
-copy_media() { rsync -a --link-dest="$DATA/media/" "$DATA/media/" "$1/media/"; }
+# 24: a film was deleted meanwhile.
+copy_media() { rsync -a --link-dest="$DATA/media/" "$DATA/media/" "$1/media/" || [ $? = 24 ]; }
 
-forget_old_backups() {
-  for each in $(ls -1d "$1"/*T*/ 2>/dev/null | head -n -$KEEP_BACKUPS); do rm -rf "$each"; done
+# All but the last $3 whose name is a backup's, with $2 behind it: other things may lie there too.
+forget_backups() {
+  ls -1 "$1" | grep -xE "[0-9]{8}T[0-9]{6}$2" | head -n "-$3" | while IFS= read -r each; do rm -rf "$1/$each"; done
 }
 
 restore() {
