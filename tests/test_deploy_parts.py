@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from fleet.redis_certificates import Folder, renew
 from lab.ports import free_port
+from lab.postgres import Postgres
 from lab.processes import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -159,3 +160,61 @@ def test_a_film_that_is_deleted_meanwhile_ends_no_backup(shell, installed, tmp_p
     assert "backed up to" in shell(lines, **installed)
     with pytest.raises(subprocess.CalledProcessError):
         shell(lines.replace("24", "23"), **installed)
+
+
+@pytest.fixture(scope="module")
+def database():
+    with Postgres() as server:
+        yield server
+
+
+def sql(database: Postgres, words: str) -> str:
+    return subprocess.run(
+        [str(database.bin / "psql"), "-qAt", "-v", "ON_ERROR_STOP=1", "-c", words, database.url],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+
+
+def before_changes(tmp_path: Path, shell, installed, database: Postgres, count: int) -> list[Path]:
+    """So many backups of a database that holds «then»; it holds «now» at the end."""
+    (tmp_path / "env").write_text(f"SECRET_KEY=s\nFIELD_KEYS=k\nDATABASE_URL={database.url}\n")
+    sql(database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE t AS SELECT 'then' AS word")
+    shell("backup_database_only", **installed)
+    folder = tmp_path / "backups" / "before-changes"
+    [first] = folder.iterdir()
+    made = [first.rename(folder / "20250101T000000")]
+    for number in range(1, count):
+        made.append(folder / f"20250101T00000{number}")
+        made[-1].mkdir()
+    sql(database, "UPDATE t SET word = 'now'")
+    return made
+
+
+RESTORE = "manage() { :; }; start() { echo started; }; stop() { :; }; wait_well() { :; }; is_redis_ours() { false; }\n"
+
+
+def test_the_oldest_backup_there_is_can_be_restored(shell, installed, tmp_path, database):
+    oldest = before_changes(tmp_path, shell, installed, database, 7)[0]
+    assert "restored from" in shell(f"{RESTORE}restore {oldest}", **installed)
+    assert sql(database, "SELECT word FROM t") == "then\n"
+    assert oldest.exists()
+
+
+SPOILT = {
+    "the dump is cut off": "truncate -s -40 {dump}",
+    "the dump is of something else": "echo x >{dump}",
+    "the dump is gone": "rm {dump}",
+    "what reads it dies": 'pg_restore() {{ command pg_restore "$@" | head -n 30; return 1; }}',
+    "the database refuses a statement": "pg_restore() {{ command pg_restore \"$@\" && echo 'SELECT 1/0;'; }}",
+}
+
+
+@pytest.mark.parametrize("how", SPOILT.values(), ids=SPOILT)
+def test_a_database_that_cannot_be_loaded_stays_as_it_is(shell, installed, tmp_path, database, how):
+    dump = before_changes(tmp_path, shell, installed, database, 1)[0] / "database.dump"
+    lines = f"{RESTORE}sha256sum() {{ :; }}\n{how.format(dump=dump)}\nrestore {dump.parent}"
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        shell(lines, **installed)
+    assert "nothing was changed" in failed.value.stderr
+    assert failed.value.stdout.endswith("started\n")
+    assert sql(database, "SELECT word FROM t") == "now\n"

@@ -16,10 +16,14 @@ backup() {
 }
 
 backup_database_only() {
+  keep_database
+  forget_backups "$BACKUPS/before-changes" "" $KEEP_BACKUPS
+}
+
+keep_database() {
   begin_backup "$BACKUPS/before-changes"
   dump_database "$part/database.dump"
   end_backup
-  forget_backups "$BACKUPS/before-changes" "" $KEEP_BACKUPS
 }
 
 begin_backup() {
@@ -55,9 +59,10 @@ restore() {
   from=$(absolute "${1:?restore DIR}")
   (cd "$from" && sha256sum --quiet -c SHA256SUMS) || fail "$from is no whole backup: nothing was changed"
   say "keeps what is here now"
-  backup_database_only
+  # And forgets nothing: the oldest may be what is restored.
+  keep_database
   stop
-  load_database "$from/database.dump" || fail "the database could not be loaded; what was there: $whole. Services are stopped"
+  load_database "$from/database.dump" || { start; fail "the database could not be loaded: nothing was changed"; }
   [ ! -d "$from/media" ] || rsync -a --chown="$OWNER:$OWNER" --chmod=Du=rwx,Dg=rx,Do=,Fu=rw,Fg=r,Fo= "$from/media/" "$DATA/media/"
   for name in SECRET_KEY FIELD_KEYS; do ( . "$from/env"; eval "printf '%s' \"\$$name\"" ) | set_setting "$name"; done
   # Agents that trust the old authority go on trusting.

@@ -30,9 +30,11 @@ make_database() {
 
 dump_database() { with_database pg_dump --format=custom --no-owner --no-privileges --file="$1"; }
 
-# All or nothing: what was there is replaced in one transaction.
+# All or nothing: what was there is replaced in one transaction, committed only when the dump was read to its end.
 load_database() {
-  with_database psql -q -v ON_ERROR_STOP=1 -c 'DROP SCHEMA public CASCADE' -c 'CREATE SCHEMA public'
-  with_database pg_restore --no-owner --no-privileges --single-transaction --exit-on-error --dbname="$(database_name)" "$1"
+  loaded=$({
+    echo 'BEGIN; DROP SCHEMA public CASCADE; CREATE SCHEMA public;'
+    pg_restore --no-owner --no-privileges --file=- "$1" && printf 'COMMIT;\n\\echo yes\n'
+  } | with_database psql -qX -v ON_ERROR_STOP=1 -o /dev/null)
+  [ "$loaded" ]
 }
-database_name() { with_database sh -c 'printf %s "$PGDATABASE"'; }
