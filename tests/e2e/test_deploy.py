@@ -306,7 +306,7 @@ def test_a_release_that_is_not_well_is_taken_back(control: Installed, on_air: Pu
     before = control.version()
     control.set_version("99.2.0")
     control.host.run(["sh", "-c", f"echo 'raise SystemExit(3)' >> {SOURCE}/ezstream/asgi.py"])
-    with pytest.raises(AssertionError, match="the old release runs"):
+    with pytest.raises(AssertionError, match="the old release is in use again and well"):
         control.ezstream("upgrade", script=SCRIPT)
     assert control.version() == before
     assert "99.2.0" not in control.host.run(["ls", "/srv/ezstream/releases"])
