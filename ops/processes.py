@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -20,11 +21,15 @@ def record(kind: str, instance: str) -> None:
 
 def missing(now: datetime) -> dict[str, str]:
     """By kind of those of which none was seen lately: since when, in words."""
-    newest = last_seen()
+    return missing_of(last_seen(), now, now - FRESH)
+
+
+def missing_of(newest: Mapping[str, datetime], now: datetime, since: datetime) -> dict[str, str]:
+    """Of those of which `newest` knows nothing from `since` on."""
     return {
         kind: f"not seen for {_seconds(now - newest[kind])} s" if kind in newest else "never seen"
         for kind in KINDS
-        if kind not in newest or now - newest[kind] > FRESH
+        if kind not in newest or newest[kind] < since
     }
 
 
