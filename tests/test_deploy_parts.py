@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,25 @@ def name(requirement: str) -> str:
 def test_what_ends_again_and_again_is_not_waited_for(shell, seen, is_hopeless):
     lines = f"instances() {{ :; }}\nsystemctl() {{ printf '{seen}'; }}\nif gives_up; then echo yes; fi"
     assert (shell(lines) == "yes\n") is is_hopeless
+
+
+@pytest.mark.parametrize(("ages_s", "is_steady"), [((6, 900), True), ((900, 4), False), ((None, 900), False)])
+def test_what_has_just_begun_is_waited_for(shell, ages_s, is_steady):
+    """Seconds since each unit was last activated; None: never."""
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    seen = "\\n\\n".join(str(int((now - age) * 1e6)) if age else "0" for age in ages_s)
+    lines = f"instances() {{ :; }}\nsystemctl() {{ printf '{seen}'; }}\nif is_steady; then echo yes; fi"
+    assert (shell(lines) == "yes\n") is is_steady
+
+
+@pytest.mark.parametrize(("verb", "is_anew"), [("stop", True), ("restart", True), ("start", False)])
+def test_processes_must_be_seen_after_they_were_ended(shell, installed, verb, is_anew):
+    lines = f"instances() {{ echo ezstream@web.service ezstream@worker.service; }}\n{verb}\n"
+    asked = f'{lines}curl() {{ for last in "$@"; do :; done; echo "$last" >&3; }}; host_name() {{ echo host; }}; '
+    began = time.time()
+    url = shell(f"{asked}is_steady() {{ :; }}; wait_well 3>&1", **installed).strip()
+    since = int(url.removeprefix("https://host/health/ready?since="))
+    assert (began <= since <= time.time() + 1) if is_anew else since == 0
 
 
 def test_a_certificate_of_the_operators_takes_the_place_of_ours(shell, tmp_path):

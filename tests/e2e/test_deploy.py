@@ -302,10 +302,13 @@ def test_an_upgrade_and_the_way_back(control: Installed, on_air: Publish) -> Non
     goes_on(on_air)
 
 
-def test_a_release_that_is_not_well_is_taken_back(control: Installed, on_air: Publish) -> None:
+@pytest.mark.parametrize(
+    "entry", ["ezstream/asgi.py", "ezstream/worker.py", "fleet/management/commands/redis_tunnels.py"]
+)
+def test_a_release_whose_process_dies_at_import_is_taken_back(control: Installed, on_air: Publish, entry: str) -> None:
     before = control.version()
     control.set_version("99.2.0")
-    control.host.run(["sh", "-c", f"echo 'raise SystemExit(3)' >> {SOURCE}/ezstream/asgi.py"])
+    control.host.run(["sh", "-c", f"echo 'raise SystemExit(3)' >> {SOURCE}/{entry}"])
     with pytest.raises(AssertionError, match="the old release is in use again and well"):
         control.ezstream("upgrade", script=SCRIPT)
     assert control.version() == before
