@@ -56,7 +56,8 @@ def look(since: datetime = LONG_AGO) -> Readiness:
     answers = {name: probe.answer(until) for name, probe in probes.items()}
     reasons = {name: answer.why_not for name, answer in answers.items() if answer.why_not}
     facts = answers[DATABASE].value
-    reasons |= _missing(facts.newest, since) if facts else dict.fromkeys(processes.KINDS, "unknown without the database")
+    unknown = dict.fromkeys(processes.KINDS, "unknown without the database")
+    reasons |= _missing(facts.newest, since) if facts else unknown
     return Readiness((*answers, *processes.KINDS), reasons, facts.active_streams if facts else None)
 
 

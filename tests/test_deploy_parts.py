@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ FAKE = {
     "install": 'for last in "$@"; do :; done; touch "$last"',
     "systemctl": ":",
     "rsync": ":",
+    "chown": ":",
 }
 """What needs root or systemd, or is not everywhere."""
 
@@ -102,12 +104,12 @@ def test_a_certificate_of_the_operators_takes_the_place_of_ours(shell, tmp_path)
     places = {"SETTINGS": settings, "ETC": tmp_path, "REDIS_TLS": "/tls"}
     tell = 'is_told_anew=""; take_certificate host {words} >&2; echo "$is_told_anew"'
     assert shell(tell.format(words='"" ""'), **places) == "yes\n"
-    assert settings.read_text() == "A=1\nSITE_CA_FILE=/tls/ca.crt\nB=2\n"
+    assert settings.read_text() == 'A=1\nSITE_CA_FILE="/tls/ca.crt"\nB=2\n'
     assert shell(tell.format(words=f"{given} {given}"), **places) == "yes\n"
-    assert settings.read_text() == "A=1\nSITE_CA_FILE=\nB=2\n"
+    assert settings.read_text() == 'A=1\nSITE_CA_FILE=""\nB=2\n'
     assert (tmp_path / "tls.crt").exists()
     assert shell(tell.format(words='"" ""'), **places) == "\n", "what is there stays"
-    assert settings.read_text() == "A=1\nSITE_CA_FILE=\nB=2\n"
+    assert settings.read_text() == 'A=1\nSITE_CA_FILE=""\nB=2\n'
 
 
 def test_redis_is_reached_by_its_socket_here_and_by_tls_from_outside(shell, tmp_path):
@@ -286,3 +288,58 @@ def test_a_release_in_use_is_never_deleted(shell, installed, tmp_path):
 def test_the_first_upgrade_leads_back_to_what_was_installed(shell, installed, tmp_path):
     shell(f"{UPGRADE}wait_well() {{ :; }}\nupgrade", **installed)
     assert (tmp_path / "previous").readlink() == tmp_path / "releases" / "r1"
+
+
+# ------------------------------------------------------------------------------------------------ settings
+
+VALUES = ["", "plain", "postgres://u:p@h/d?sslmode=require&connect_timeout=5", "a$b;c#d", 'say "no" \\ `id`', "it's *"]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_the_shell_and_systemd_read_the_same_setting(shell, tmp_path, value):
+    settings = tmp_path / "env"
+    settings.write_text("A=1\n#B=\nC=3\n")
+    assert shell(f"set_setting B {shlex.quote(value)}\nsetting B", SETTINGS=settings) == value
+    assert shell("setting A; setting C", SETTINGS=settings) == "13"
+    line = settings.read_text().splitlines()[1]
+    assert as_systemd_reads(line.removeprefix("B=")) == value
+
+
+def as_systemd_reads(text: str) -> str:
+    """systemd.exec(5), EnvironmentFile=: in double quotes a backslash counts before four characters alone."""
+    assert text[0] == text[-1] == '"'
+    return re.sub(r'\\(["\\`$])', r"\1", text[1:-1])
+
+
+def test_settings_are_their_owners_alone(shell, tmp_path):
+    """Also those of an installation that nginx's group could read."""
+    (tmp_path / "etc").mkdir(mode=0o750)
+    settings = tmp_path / "etc" / "env"
+    settings.touch(0o640)
+    shell('close_settings; echo SECRET_KEY=x >>"$SETTINGS"', SETTINGS=settings, ETC=settings.parent)
+    assert [oct(each.stat().st_mode & 0o777) for each in (settings.parent, settings)] == ["0o700", "0o600"]
+    shell("set_setting A 1", SETTINGS=settings)
+    assert oct(settings.stat().st_mode & 0o777) == "0o600"
+
+
+@pytest.mark.parametrize("broken", ["make_database", "make_redis", "python3"])
+def test_an_install_that_fails_half_way_leaves_no_settings_to_be_taken_for_whole(shell, tmp_path, broken):
+    ways = 'make_database() { echo d; }; make_redis() { echo r; }; command() { shift; install_of_the_host "$@"; }\n'
+    ways += f'install_of_the_host() {{ cp {ROOT}/deploy/env.example "$SETTINGS.new"; }}; unset DATABASE_URL REDIS_URL\n'
+    places = {"SETTINGS": tmp_path / "env", "SOURCE": ROOT}
+    with pytest.raises(subprocess.CalledProcessError):
+        shell(f"{ways}{broken}() {{ return 1; }}\nmake_settings host", **places)
+    assert not (tmp_path / "env").exists()
+    shell(f"{ways}make_settings host", **places)
+    assert shell("setting DATABASE_URL; setting REDIS_URL", **places) == "dr"
+    assert shell("setting DEFAULT_FROM_EMAIL", **places) == "EZStream <noreply@host>"
+
+
+def test_a_database_elsewhere_is_spoken_to_as_its_url_says(shell, tmp_path):
+    url = "postgres://me:p%40ss@db.example:6432/ez?sslmode=verify-full&sslrootcert=/etc/ca.pem&connect_timeout=5"
+    (tmp_path / "env").write_text(f'DATABASE_URL="{url}"\n')
+    told = shell("with_database env", SETTINGS=tmp_path / "env").splitlines()
+    assert {line for line in told if line.startswith("PG")} == {
+        "PGHOST=db.example", "PGPORT=6432", "PGUSER=me", "PGPASSWORD=p@ss", "PGDATABASE=ez",
+        "PGSSLMODE=verify-full", "PGSSLROOTCERT=/etc/ca.pem", "PGCONNECT_TIMEOUT=5",
+    }  # fmt: skip

@@ -64,7 +64,10 @@ restore() {
   stop
   load_database "$from/database.dump" || { start; fail "the database could not be loaded: nothing was changed"; }
   [ ! -d "$from/media" ] || rsync -a --chown="$OWNER:$OWNER" --chmod=Du=rwx,Dg=rx,Do=,Fu=rw,Fg=r,Fo= "$from/media/" "$DATA/media/"
-  for name in SECRET_KEY FIELD_KEYS; do ( . "$from/env"; eval "printf '%s' \"\$$name\"" ) | set_setting "$name"; done
+  for name in SECRET_KEY FIELD_KEYS; do
+    value=$(SETTINGS=$from/env; setting "$name")
+    set_setting "$name" "$value"
+  done
   # Agents that trust the old authority go on trusting.
   if [ -e "$from/ca.key" ] && is_authority_used; then
     command install -m 0600 "$from/ca.key" "$REDIS_TLS/" && command install -m 0644 "$from/ca.crt" "$REDIS_TLS/"

@@ -1,17 +1,20 @@
 # PostgreSQL: where the settings say it is. Its password goes by environment, never by argument.
 
-# A command with PGHOST, PGUSER, PGPASSWORD … as DATABASE_URL has them.
+# A command with PGHOST, PGUSER, PGPASSWORD, PGSSLMODE … as DATABASE_URL has them.
 with_database() (
-  eval "$(setting DATABASE_URL | python3 -c '
+  told=$(setting DATABASE_URL | python3 -c '
 import shlex, sys
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 url = urlsplit(sys.stdin.read())
 found = {"PGHOST": url.hostname, "PGPORT": url.port, "PGUSER": url.username, "PGPASSWORD": url.password}
 found["PGDATABASE"] = url.path.lstrip("/")
+found = {name: unquote(str(value)) for name, value in found.items() if value}
+known = ("sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout")
+found |= {f"PG{name.upper()}": value for name, value in parse_qsl(url.query) if name in known}
 for name, value in found.items():
-    if value:
-        print(f"export {name}={shlex.quote(unquote(str(value)))}")
-')"
+    print(f"export {name}={shlex.quote(value)}")
+') || exit 1
+  eval "$told"
   exec "$@" 9>&-
 )
 

@@ -51,6 +51,7 @@ upgrade() {
   old=$(readlink -e "$CURRENT")
   before=$(readlink -e "$PREVIOUS" || true)
   [ "$SOURCE" != "$old" ] || fail "this is the release in use: run deploy/ezstream of the new source"
+  close_settings
   new=$(make_release)
   prepare_release "$new"
   manage "$old" migration_state >"$new/migrations-before"
