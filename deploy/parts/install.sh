@@ -27,7 +27,8 @@ install() {
   manage "$release" migrate --no-input -v 0
   use_release "$release"
   install_nginx "$host"
-  if install_units || [ "$is_told_anew" ]; then restart; else start; fi
+  are_units_of_current || { install_units; is_told_anew=yes; }
+  if [ "$is_told_anew" ]; then restart; else start; fi
   wait_well || fail "it is installed but not well: $0 status; journalctl -u 'ezstream@*'"
   say "EZStream runs: https://$host/ (an operator: ezstream manage createsuperuser)"
 }
@@ -100,17 +101,17 @@ make_settings() {
   mv "$SETTINGS.new" "$SETTINGS"
 }
 
-# Fails when there was nothing to do: what runs may run on.
+are_units_of_current() { [ "$(readlink "$UNITS/ezstream.of" || true)" = "$(readlink -e "$CURRENT")" ]; }
+
+# Fails when a step does: whoever asks for that has no `set -e`.
 install_units() {
-  units=/etc/systemd/system
-  [ "$(readlink "$units/ezstream.of" || true)" != "$(readlink -f "$CURRENT")" ] || return 1
-  command install -m 0644 "$CURRENT"/deploy/ezstream@.service "$CURRENT"/deploy/ezstream.target "$CURRENT"/deploy/ezstream-certificates.* "$units/"
-  ln -sfn "$CURRENT/deploy/ezstream" /usr/local/sbin/ezstream
-  systemctl daemon-reload
-  systemctl -q enable ezstream.target $(instances)
-  end_others
-  systemctl -q enable --now ezstream-certificates.timer
-  ln -sfn "$(readlink -f "$CURRENT")" "$units/ezstream.of"
+  command install -m 0644 "$CURRENT"/deploy/ezstream@.service "$CURRENT"/deploy/ezstream.target "$CURRENT"/deploy/ezstream-certificates.* "$UNITS/" &&
+    ln -sfn "$CURRENT/deploy/ezstream" "$COMMAND" &&
+    systemctl daemon-reload &&
+    systemctl -q enable ezstream.target $(instances) &&
+    end_others &&
+    systemctl -q enable --now ezstream-certificates.timer &&
+    ln -sfn "$(readlink -e "$CURRENT")" "$UNITS/ezstream.of"
 }
 
 take_certificate() {
@@ -129,10 +130,17 @@ say_who_signed() {
   is_told_anew=yes
 }
 
+# One that nginx refuses is taken back: it would keep nginx from starting when the host does.
 install_nginx() {
-  sed "s/@HOST@/$1/g" "$CURRENT/deploy/nginx-site.conf" >/etc/nginx/sites-available/ezstream
-  ln -sfn ../sites-available/ezstream /etc/nginx/sites-enabled/ezstream
-  nginx -qt || fail "nginx refuses its configuration; it runs on with the old one: nginx -t"
-  systemctl -q enable nginx
-  systemctl reload-or-restart nginx
+  site=$NGINX/sites-available/ezstream enabled=$NGINX/sites-enabled/ezstream
+  sed "s/@HOST@/$1/g" "$CURRENT/deploy/nginx-site.conf" >"$site.new" || return 1
+  [ ! -e "$site" ] || cp "$site" "$site.old" || return 1
+  mv "$site.new" "$site" && ln -sfn ../sites-available/ezstream "$enabled"
+  if ! nginx -qt; then
+    mv "$site.old" "$site" 2>/dev/null || rm "$enabled" "$site"
+    say "nginx refuses its configuration; it runs on with the old one" >&2
+    return 1
+  fi
+  rm -f "$site.old"
+  systemctl -q enable nginx && systemctl reload-or-restart nginx
 }

@@ -89,12 +89,14 @@ rollback() {
 
 undo_migrations() { manage "$new" migration_state --return-to "$new/migrations-before"; }
 
+# What runs is the release's also when units or nginx's site could not be: on the way back that is better than nothing.
 switch_to() {
   use_release "$1" || return 1
-  install_units || true
-  (install_nginx "$(host_name)") || return 1
+  is_whole=yes
+  install_units || is_whole=""
+  install_nginx "$(host_name)" || is_whole=""
   restart
-  wait_well
+  [ "$is_whole" ] && wait_well
 }
 
 # Three are kept, and the environments they use.

@@ -7,7 +7,7 @@ instances() { for each in $(processes "$CURRENT"); do printf 'ezstream@%s.servic
 # Those of another release, which this one does not know: they would begin again for ever.
 end_others() {
   for each in $(systemctl list-units --all --plain --no-legend 'ezstream@*' | cut -d ' ' -f 1); do
-    case " $(instances)" in *" $each "*) ;; *) systemctl -q disable --now "$each" ;; esac
+    case " $(instances)" in *" $each "*) ;; *) systemctl -q disable --now "$each" || return 1 ;; esac
   done
 }
 
@@ -29,7 +29,7 @@ status() {
 # What readiness says, through nginx; fails when something is missing.
 health() { ask_ready && echo; }
 ask_ready() { curl -sS --fail-with-body --insecure --max-time 5 --connect-to "::127.0.0.1:" "https://$(host_name)/health/ready${1:-}"; }
-host_name() { sed -n 's/^ *server_name \(.*\);$/\1/p' /etc/nginx/sites-available/ezstream | head -n 1; }
+host_name() { sed -n 's/^ *server_name \(.*\);$/\1/p' "$NGINX/sites-available/ezstream" | head -n 1; }
 
 # From when on processes must have been seen: those that were ended go on being known for a while.
 since=0
