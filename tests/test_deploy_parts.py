@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -16,38 +15,9 @@ from django.utils import timezone
 
 from fleet.redis_certificates import Folder, renew
 from lab.ports import free_port
-from lab.postgres import Postgres, PostgresMissingError
 from lab.processes import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("place", "database", "redis", "certificates", "install", "release", "backup", "service")
-FAKE = {
-    "install": 'for last in "$@"; do :; done; touch "$last"',
-    "systemctl": ":",
-    "rsync": ":",
-    "chown": ":",
-}
-"""What needs root or systemd, or is not everywhere."""
-
-
-@pytest.fixture
-def shell(tmp_path):
-    """Runs lines after the parts were read, with every place under `tmp_path`."""
-    (tmp_path / "bin").mkdir()
-    for name, body in FAKE.items():
-        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / "bin" / name).chmod(0o755)
-    (tmp_path / "redis.conf").touch()
-
-    def run(lines: str, **places: object) -> str:
-        parts = "\n".join(f". {ROOT}/deploy/parts/{part}.sh" for part in PARTS)
-        sets = "\n".join(f"{name}='{value}'" for name, value in places.items())
-        return subprocess.run(
-            ["sh", "-eu", "-c", f"PATH={tmp_path}/bin:$PATH\n{parts}\n{sets}\n{lines}"],
-            check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
-
-    return run
 
 
 def test_every_process_of_the_procfile_becomes_a_unit(shell, tmp_path):
@@ -141,161 +111,6 @@ def test_redis_is_reached_by_its_socket_here_and_by_tls_from_outside(shell, tmp_
                 nobody.ping()
         finally:
             server.terminate()
-
-
-# ------------------------------------------------------------------------------------------------ backups
-
-
-@pytest.fixture
-def installed(tmp_path):
-    """Places of an installation that `backup` and `restore` are content with."""
-    release = tmp_path / "releases" / "r1"
-    release.mkdir(parents=True)
-    (release / "manage.py").touch()
-    (tmp_path / "current").symlink_to(release)
-    (tmp_path / "env").write_text("SECRET_KEY=s\nFIELD_KEYS=k\n")
-    return {
-        "BASE": tmp_path, "CURRENT": tmp_path / "current", "PREVIOUS": tmp_path / "previous",
-        "SETTINGS": tmp_path / "env", "REDIS_TLS": tmp_path / "tls", "DATA": tmp_path / "data",
-        "BACKUPS": tmp_path / "backups", "HERE": tmp_path,
-    }  # fmt: skip
-
-
-BACK_UP = 'copy_media() { :; }; dump_database() { echo d >"$1"; }\n'
-
-
-def test_old_backups_go_and_nothing_of_others(shell, installed, tmp_path):
-    """In a directory with a space in its name, among things of others."""
-    place, others = tmp_path / "My Backups", {"TV", "Tools.part", "20250101T000000x", "x20250101T000000", "T"}
-    for name in [*others, *(f"2025010{day}T000000" for day in range(1, 10)), "20250101T000000.part"]:
-        (place / name).mkdir(parents=True)
-    (tmp_path / "My").mkdir()
-    said = shell(f'{BACK_UP}backup "{place}"', **installed)
-    made = Path(said.removeprefix("── backed up to ").strip())
-    assert (made / "database.dump").exists()
-    kept = {f"2025010{day}T000000" for day in range(4, 10)}
-    assert {each.name for each in place.iterdir()} == others | kept | {made.name}
-    assert (tmp_path / "My").exists()
-
-
-def test_a_film_that_is_deleted_meanwhile_ends_no_backup(shell, installed, tmp_path):
-    """rsync's 24: «some files vanished before they could be transferred»."""
-    lines = 'rsync() { return 24; }; dump_database() { touch "$1"; }\nbackup'
-    assert "backed up to" in shell(lines, **installed)
-    with pytest.raises(subprocess.CalledProcessError):
-        shell(lines.replace("24", "23"), **installed)
-
-
-@pytest.fixture(scope="module")
-def database():
-    try:
-        server = Postgres()
-    except PostgresMissingError as error:
-        if "CI" in os.environ:
-            raise
-        pytest.skip(str(error))
-    with server:
-        yield server
-
-
-def sql(database: Postgres, words: str) -> str:
-    return subprocess.run(
-        [str(database.bin / "psql"), "-qAt", "-v", "ON_ERROR_STOP=1", "-c", words, database.url],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-
-
-def before_changes(tmp_path: Path, shell, installed, database: Postgres, count: int) -> list[Path]:
-    """So many backups of a database that holds «then»; it holds «now» at the end."""
-    (tmp_path / "env").write_text(f"SECRET_KEY=s\nFIELD_KEYS=k\nDATABASE_URL={database.url}\n")
-    sql(database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE t AS SELECT 'then' AS word")
-    shell("backup_database_only", **installed)
-    folder = tmp_path / "backups" / "before-changes"
-    [first] = folder.iterdir()
-    made = [first.rename(folder / "20250101T000000")]
-    for number in range(1, count):
-        made.append(folder / f"20250101T00000{number}")
-        made[-1].mkdir()
-    sql(database, "UPDATE t SET word = 'now'")
-    return made
-
-
-RESTORE = "manage() { :; }; start() { echo started; }; stop() { :; }; wait_well() { :; }; is_redis_ours() { false; }\n"
-
-
-def test_the_oldest_backup_there_is_can_be_restored(shell, installed, tmp_path, database):
-    oldest = before_changes(tmp_path, shell, installed, database, 7)[0]
-    assert "restored from" in shell(f"{RESTORE}restore {oldest}", **installed)
-    assert sql(database, "SELECT word FROM t") == "then\n"
-    assert oldest.exists()
-
-
-SPOILT = {
-    "the dump is cut off": "truncate -s -40 {dump}",
-    "the dump is of something else": "echo x >{dump}",
-    "the dump is gone": "rm {dump}",
-    "what reads it dies": 'pg_restore() {{ command pg_restore "$@" | head -n 30; return 1; }}',
-    "the database refuses a statement": "pg_restore() {{ command pg_restore \"$@\" && echo 'SELECT 1/0;'; }}",
-}
-
-
-@pytest.mark.parametrize("how", SPOILT.values(), ids=SPOILT)
-def test_a_database_that_cannot_be_loaded_stays_as_it_is(shell, installed, tmp_path, database, how):
-    dump = before_changes(tmp_path, shell, installed, database, 1)[0] / "database.dump"
-    lines = f"{RESTORE}sha256sum() {{ :; }}\n{how.format(dump=dump)}\nrestore {dump.parent}"
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        shell(lines, **installed)
-    assert "nothing was changed" in failed.value.stderr
-    assert failed.value.stdout.endswith("started\n")
-    assert sql(database, "SELECT word FROM t") == "now\n"
-
-
-# ------------------------------------------------------------------------------------------------ releases
-
-UPGRADE = """
-SOURCE=/elsewhere; whole=/dump
-make_release() { mkdir -p "$BASE/releases/r2"; printf '%s' "$BASE/releases/r2"; }
-prepare_release() { :; }; backup_database_only() { :; }; restart() { :; }
-install_units() { :; }; install_nginx() { :; }; host_name() { echo host; }; close_settings() { :; }
-manage() { case "$1 $*" in *r1*) ;; *return-to*) [ "$undoes" ] ;; esac; }
-wait_well() { case $(readlink "$CURRENT") in *r1) [ "$old_is_well" ] ;; *) false ;; esac; }
-"""
-BACK = {
-    "all is well": ("undoes=y old_is_well=y", "the old release is in use again and well: nothing"),
-    "the database is down": ("undoes= old_is_well=", "and is not well either"),
-    "only the way back fails": ("undoes= old_is_well=y", "the database has the layout of r2"),
-}
-
-
-@pytest.mark.parametrize("has_previous", [True, False])
-@pytest.mark.parametrize(("how", "said"), BACK.values(), ids=BACK)
-def test_a_failed_upgrade_leads_back_to_the_old_release(shell, installed, tmp_path, how, said, has_previous):
-    before = tmp_path / "releases" / "r0"
-    if has_previous:
-        before.mkdir()
-        (tmp_path / "previous").symlink_to(before)
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        shell(f"{UPGRADE}{how}\nupgrade", **installed)
-    assert said in failed.value.stderr
-    assert (tmp_path / "current").readlink() == tmp_path / "releases" / "r1"
-    assert not (tmp_path / "releases" / "r2").exists()
-    assert (tmp_path / "previous").is_symlink() is has_previous
-    assert not has_previous or (tmp_path / "previous").readlink() == before
-
-
-def test_a_release_in_use_is_never_deleted(shell, installed, tmp_path):
-    """The link could not be set back."""
-    stuck = 'mv() { case $(readlink "$CURRENT.new") in *r1) return 1 ;; *) command mv "$@" ;; esac; }'
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        shell(f"{UPGRADE}{stuck}\nundoes= old_is_well=\nupgrade", **installed)
-    assert "r2 is still in use" in failed.value.stderr
-    assert (tmp_path / "current").resolve() == tmp_path / "releases" / "r2"
-    assert (tmp_path / "current" / ".").is_dir()
-
-
-def test_the_first_upgrade_leads_back_to_what_was_installed(shell, installed, tmp_path):
-    shell(f"{UPGRADE}wait_well() {{ :; }}\nupgrade", **installed)
-    assert (tmp_path / "previous").readlink() == tmp_path / "releases" / "r1"
 
 
 # ------------------------------------------------------------------------------------------------ settings
@@ -395,13 +210,3 @@ def test_units_that_could_not_be_installed_are_not_taken_for_installed(shell, in
     lines = f"instances() {{ echo ezstream@web.service; }}\n{systemctl}\ninstall_units || echo failed\n"
     assert shell(f"{lines}are_units_of_current || echo again", **places) == "failed\nagain\n"
     assert shell(f"{lines.replace(fails, 'nothing')}are_units_of_current && echo so", **places) == "so\n"
-
-
-def test_the_old_release_runs_again_also_when_its_units_could_not_be_installed(shell, installed, tmp_path):
-    lines = (
-        f'{UPGRADE}install_units() {{ false; }}; restart() {{ readlink "$CURRENT"; }}; undoes=y old_is_well=y\nupgrade'
-    )
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        shell(lines, **installed)
-    assert failed.value.stdout.splitlines()[-1] == str(tmp_path / "releases" / "r1")
-    assert "and is not well either" in failed.value.stderr
