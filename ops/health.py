@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from ops.probes import Probe
 from streams.models import Stream
 
 LIMIT_S: Final = 2.0
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 DATABASE: Final = "database"
 _STARTED: Final = time.monotonic()
 
@@ -45,7 +47,8 @@ class Readiness:
         }
 
 
-def look() -> Readiness:
+def look(since: datetime = LONG_AGO) -> Readiness:
+    """Processes count that were seen from `since` on, and lately."""
     until = time.monotonic() + LIMIT_S
     probes = _probes()
     for probe in probes.values():
@@ -53,8 +56,8 @@ def look() -> Readiness:
     answers = {name: probe.answer(until) for name, probe in probes.items()}
     reasons = {name: answer.why_not for name, answer in answers.items() if answer.why_not}
     facts = answers[DATABASE].value
-    reasons |= facts.missing if facts else dict.fromkeys(processes.KINDS, "unknown without the database")
     kinds = facts.kinds if facts else processes.KINDS
+    reasons |= facts.missing(since) if facts else dict.fromkeys(kinds, "unknown without the database")
     return Readiness((*answers, *kinds), reasons, facts.active_streams if facts else None)
 
 
@@ -62,13 +65,16 @@ def look() -> Readiness:
 class _Facts:
     kinds: tuple[str, ...]
     """Of processes that must run."""
-    missing: dict[str, str]
+    newest: Mapping[str, datetime]
     active_streams: int
+
+    def missing(self, since: datetime) -> dict[str, str]:
+        now = timezone.now()
+        return processes.missing_of(self.kinds, self.newest, now, max(since, now - processes.FRESH))
 
 
 def _ask_database() -> _Facts:
-    now = timezone.now()
-    return _Facts(processes.expected(), processes.missing(now), Stream.objects.on_air().count())
+    return _Facts(processes.expected(), processes.last_seen(), Stream.objects.on_air().count())
 
 
 def _ask_redis(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,11 +29,15 @@ def expected() -> tuple[str, ...]:
 
 def missing(now: datetime) -> dict[str, str]:
     """By kind of those of which none was seen lately: since when, in words."""
-    newest = last_seen()
+    return missing_of(expected(), last_seen(), now, now - FRESH)
+
+
+def missing_of(kinds: Sequence[str], newest: Mapping[str, datetime], now: datetime, since: datetime) -> dict[str, str]:
+    """Of those of which `newest` knows nothing from `since` on."""
     return {
         kind: f"not seen for {_seconds(now - newest[kind])} s" if kind in newest else "never seen"
-        for kind in expected()
-        if kind not in newest or now - newest[kind] > FRESH
+        for kind in kinds
+        if kind not in newest or newest[kind] < since
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.crypto import constant_time_compare
@@ -22,9 +24,19 @@ def live(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 when everything work needs is there, else 503 and what is missing; nothing a stranger could use."""
-    readiness = health.look()
+    """200 when everything work needs is there, else 503 and what is missing; nothing a stranger could use.
+
+    With `?since=`, in seconds of Unix time, processes must have been seen after that: those that were restarted then.
+    """
+    readiness = health.look(_since(request.GET.get("since", "")))
     return JsonResponse(readiness.as_json(), status=200 if readiness.is_ready else 503)
+
+
+def _since(told: str) -> datetime:
+    try:
+        return datetime.fromtimestamp(int(told), UTC)
+    except (ValueError, OverflowError, OSError):
+        return health.LONG_AGO
 
 
 @never_cache

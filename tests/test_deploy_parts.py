@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -15,32 +18,6 @@ from lab.ports import free_port
 from lab.processes import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("place", "redis", "certificates", "install", "release", "service")
-FAKE = {
-    "install": 'for last in "$@"; do :; done; touch "$last"',
-    "systemctl": ":",
-}
-"""What needs root or systemd."""
-
-
-@pytest.fixture
-def shell(tmp_path):
-    """Runs lines after the parts were read, with every place under `tmp_path`."""
-    (tmp_path / "bin").mkdir()
-    for name, body in FAKE.items():
-        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / "bin" / name).chmod(0o755)
-    (tmp_path / "redis.conf").touch()
-
-    def run(lines: str, **places: object) -> str:
-        parts = "\n".join(f". {ROOT}/deploy/parts/{part}.sh" for part in PARTS)
-        sets = "\n".join(f"{name}='{value}'" for name, value in places.items())
-        return subprocess.run(
-            ["sh", "-eu", "-c", f"PATH={tmp_path}/bin:$PATH\n{parts}\n{sets}\n{lines}"],
-            check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
-
-    return run
 
 
 def test_every_process_of_the_procfile_becomes_a_unit(shell, tmp_path):
@@ -73,6 +50,25 @@ def test_what_ends_again_and_again_is_not_waited_for(shell, seen, is_hopeless):
     assert (shell(lines) == "yes\n") is is_hopeless
 
 
+@pytest.mark.parametrize(("ages_s", "is_steady"), [((6, 900), True), ((900, 4), False), ((None, 900), False)])
+def test_what_has_just_begun_is_waited_for(shell, ages_s, is_steady):
+    """Seconds since each unit was last activated; None: never."""
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    seen = "\\n\\n".join(str(int((now - age) * 1e6)) if age else "0" for age in ages_s)
+    lines = f"instances() {{ :; }}\nsystemctl() {{ printf '{seen}'; }}\nif is_steady; then echo yes; fi"
+    assert (shell(lines) == "yes\n") is is_steady
+
+
+@pytest.mark.parametrize(("verb", "is_anew"), [("stop", True), ("restart", True), ("start", False)])
+def test_processes_must_be_seen_after_they_were_ended(shell, installed, verb, is_anew):
+    lines = f"instances() {{ echo ezstream@web.service ezstream@worker.service; }}\n{verb}\n"
+    asked = f'{lines}curl() {{ for last in "$@"; do :; done; echo "$last" >&3; }}; host_name() {{ echo host; }}; '
+    began = time.time()
+    url = shell(f"{asked}is_steady() {{ :; }}; wait_well 3>&1", **installed).strip()
+    since = int(url.removeprefix("https://host/health/ready?since="))
+    assert (began <= since <= time.time() + 1) if is_anew else since == 0
+
+
 def test_a_certificate_of_the_operators_takes_the_place_of_ours(shell, tmp_path):
     settings, given = tmp_path / "env", tmp_path / "given.crt"
     settings.write_text("A=1\n#SITE_CA_FILE=\nB=2\n")
@@ -80,12 +76,12 @@ def test_a_certificate_of_the_operators_takes_the_place_of_ours(shell, tmp_path)
     places = {"SETTINGS": settings, "ETC": tmp_path, "REDIS_TLS": "/tls"}
     tell = 'is_told_anew=""; take_certificate host {words} >&2; echo "$is_told_anew"'
     assert shell(tell.format(words='"" ""'), **places) == "yes\n"
-    assert settings.read_text() == "A=1\nSITE_CA_FILE=/tls/ca.crt\nB=2\n"
+    assert settings.read_text() == 'A=1\nSITE_CA_FILE="/tls/ca.crt"\nB=2\n'
     assert shell(tell.format(words=f"{given} {given}"), **places) == "yes\n"
-    assert settings.read_text() == "A=1\nSITE_CA_FILE=\nB=2\n"
+    assert settings.read_text() == 'A=1\nSITE_CA_FILE=""\nB=2\n'
     assert (tmp_path / "tls.crt").exists()
     assert shell(tell.format(words='"" ""'), **places) == "\n", "what is there stays"
-    assert settings.read_text() == "A=1\nSITE_CA_FILE=\nB=2\n"
+    assert settings.read_text() == 'A=1\nSITE_CA_FILE=""\nB=2\n'
 
 
 def test_redis_is_reached_by_its_socket_here_and_by_tls_from_outside(shell, tmp_path):
@@ -115,3 +111,102 @@ def test_redis_is_reached_by_its_socket_here_and_by_tls_from_outside(shell, tmp_
                 nobody.ping()
         finally:
             server.terminate()
+
+
+# ------------------------------------------------------------------------------------------------ settings
+
+VALUES = ["", "plain", "postgres://u:p@h/d?sslmode=require&connect_timeout=5", "a$b;c#d", 'say "no" \\ `id`', "it's *"]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_the_shell_and_systemd_read_the_same_setting(shell, tmp_path, value):
+    settings = tmp_path / "env"
+    settings.write_text("A=1\n#B=\nC=3\n")
+    assert shell(f"set_setting B {shlex.quote(value)}\nsetting B", SETTINGS=settings) == value
+    assert shell("setting A; setting C", SETTINGS=settings) == "13"
+    line = settings.read_text().splitlines()[1]
+    assert as_systemd_reads(line.removeprefix("B=")) == value
+
+
+def as_systemd_reads(text: str) -> str:
+    """systemd.exec(5), EnvironmentFile=: in double quotes a backslash counts before four characters alone."""
+    assert text[0] == text[-1] == '"'
+    return re.sub(r'\\(["\\`$])', r"\1", text[1:-1])
+
+
+def test_settings_are_their_owners_alone(shell, tmp_path):
+    """Also those of an installation that nginx's group could read."""
+    (tmp_path / "etc").mkdir(mode=0o750)
+    settings = tmp_path / "etc" / "env"
+    settings.touch(0o640)
+    shell('close_settings; echo SECRET_KEY=x >>"$SETTINGS"', SETTINGS=settings, ETC=settings.parent)
+    assert [oct(each.stat().st_mode & 0o777) for each in (settings.parent, settings)] == ["0o700", "0o600"]
+    shell("set_setting A 1", SETTINGS=settings)
+    assert oct(settings.stat().st_mode & 0o777) == "0o600"
+
+
+@pytest.mark.parametrize("broken", ["make_database", "make_redis", "python3"])
+def test_an_install_that_fails_half_way_leaves_no_settings_to_be_taken_for_whole(shell, tmp_path, broken):
+    ways = 'make_database() { echo d; }; make_redis() { echo r; }; command() { shift; install_of_the_host "$@"; }\n'
+    ways += f'install_of_the_host() {{ cp {ROOT}/deploy/env.example "$SETTINGS.new"; }}; unset DATABASE_URL REDIS_URL\n'
+    places = {"SETTINGS": tmp_path / "env", "SOURCE": ROOT}
+    with pytest.raises(subprocess.CalledProcessError):
+        shell(f"{ways}{broken}() {{ return 1; }}\nmake_settings host", **places)
+    assert not (tmp_path / "env").exists()
+    shell(f"{ways}make_settings host", **places)
+    assert shell("setting DATABASE_URL; setting REDIS_URL", **places) == "dr"
+    assert shell("setting DEFAULT_FROM_EMAIL", **places) == "EZStream <noreply@host>"
+
+
+def test_a_database_elsewhere_is_spoken_to_as_its_url_says(shell, tmp_path):
+    url = "postgres://me:p%40ss@db.example:6432/ez?sslmode=verify-full&sslrootcert=/etc/ca.pem&connect_timeout=5"
+    (tmp_path / "env").write_text(f'DATABASE_URL="{url}"\n')
+    told = shell("with_database env", SETTINGS=tmp_path / "env").splitlines()
+    assert {line for line in told if line.startswith("PG")} == {
+        "PGHOST=db.example", "PGPORT=6432", "PGUSER=me", "PGPASSWORD=p@ss", "PGDATABASE=ez",
+        "PGSSLMODE=verify-full", "PGSSLROOTCERT=/etc/ca.pem", "PGCONNECT_TIMEOUT=5",
+    }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ nginx and units
+
+NGINX_CONF = "pid {0}/pid; error_log {0}/log; events {{}} http {{ access_log off; include {0}/sites-enabled/*; }}"
+SITE = "server { listen 127.0.0.1:1; server_name @HOST@; }\n"
+
+
+@pytest.fixture
+def nginx(installed, tmp_path):
+    """Its folder, as Debian has it; the real program looks at it."""
+    for name in ("sites-available", "sites-enabled"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "nginx.conf").write_text(NGINX_CONF.format(tmp_path))
+    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+    (tmp_path / "bin" / "nginx").write_text(f'#!/bin/sh\nexec {program} -c {tmp_path}/nginx.conf "$@"\n')
+    (tmp_path / "bin" / "nginx").chmod(0o755)
+    (tmp_path / "current" / "deploy").mkdir()
+    return installed | {"NGINX": tmp_path}
+
+
+@pytest.mark.parametrize("has_old", [True, False])
+def test_a_site_that_nginx_refuses_is_taken_back(shell, nginx, tmp_path, has_old):
+    written = tmp_path / "current" / "deploy" / "nginx-site.conf"
+    written.write_text(SITE)
+    if has_old:
+        shell("install_nginx old.example", **nginx)
+    written.write_text("servers {}")
+    assert shell("install_nginx new.example || echo refused", **nginx).endswith("refused\n")
+    sites = {each.name: each.resolve().read_text() for each in (tmp_path / "sites-enabled").iterdir()}
+    assert sites == ({"ezstream": SITE.replace("@HOST@", "old.example")} if has_old else {})
+    assert {each.name for each in (tmp_path / "sites-available").iterdir()} == set(sites)
+
+
+@pytest.mark.parametrize("fails", ["daemon-reload", "enable", "disable"])
+def test_units_that_could_not_be_installed_are_not_taken_for_installed(shell, installed, tmp_path, fails):
+    (tmp_path / "current" / "deploy").mkdir()
+    places = installed | {"UNITS": tmp_path, "COMMAND": tmp_path / "command"}
+    systemctl = (
+        f'systemctl() {{ case "$*" in list-units*) echo ezstream@gone.service ;; *{fails}*) return 1 ;; esac; }}'
+    )
+    lines = f"instances() {{ echo ezstream@web.service; }}\n{systemctl}\ninstall_units || echo failed\n"
+    assert shell(f"{lines}are_units_of_current || echo again", **places) == "failed\nagain\n"
+    assert shell(f"{lines.replace(fails, 'nothing')}are_units_of_current && echo so", **places) == "so\n"

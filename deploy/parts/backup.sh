@@ -11,15 +11,19 @@ backup() {
   # Once more: what was deleted since the first time is there, and so is what came since.
   copy_media "$part"
   end_backup
-  forget_old_backups "$place"
+  forget_backups "$place" "" $KEEP_BACKUPS
   say "backed up to $whole"
 }
 
 backup_database_only() {
+  keep_database
+  forget_backups "$BACKUPS/before-changes" "" $KEEP_BACKUPS
+}
+
+keep_database() {
   begin_backup "$BACKUPS/before-changes"
   dump_database "$part/database.dump"
   end_backup
-  forget_old_backups "$BACKUPS/before-changes"
 }
 
 begin_backup() {
@@ -27,7 +31,7 @@ begin_backup() {
   mkdir -p "$1" || fail "cannot write to $1"
   whole=$1/$(date -u +%Y%m%dT%H%M%S)
   part=$whole.part
-  rm -rf "$1"/*.part
+  forget_backups "$1" '\.part' 0
   mkdir "$part"
 }
 
@@ -42,10 +46,12 @@ end_backup() {
 }
 
 # Media never change once written: on one file system a copy is a link and costs nothing.
-copy_media() { rsync -a --link-dest="$DATA/media/" "$DATA/media/" "$1/media/"; }
+# 24: a film was deleted meanwhile.
+copy_media() { rsync -a --link-dest="$DATA/media/" "$DATA/media/" "$1/media/" || [ $? = 24 ]; }
 
-forget_old_backups() {
-  for each in $(ls -1d "$1"/*T*/ 2>/dev/null | head -n -$KEEP_BACKUPS); do rm -rf "$each"; done
+# All but the last $3 whose name is a backup's, with $2 behind it: other things may lie there too.
+forget_backups() {
+  ls -1 "$1" | grep -xE "[0-9]{8}T[0-9]{6}$2" | head -n "-$3" | while IFS= read -r each; do rm -rf "$1/$each"; done
 }
 
 restore() {
@@ -53,11 +59,15 @@ restore() {
   from=$(absolute "${1:?restore DIR}")
   (cd "$from" && sha256sum --quiet -c SHA256SUMS) || fail "$from is no whole backup: nothing was changed"
   say "keeps what is here now"
-  backup_database_only
+  # And forgets nothing: the oldest may be what is restored.
+  keep_database
   stop
-  load_database "$from/database.dump" || fail "the database could not be loaded; what was there: $whole. Services are stopped"
+  load_database "$from/database.dump" || { start; fail "the database could not be loaded: nothing was changed"; }
   [ ! -d "$from/media" ] || rsync -a --chown="$OWNER:$OWNER" --chmod=Du=rwx,Dg=rx,Do=,Fu=rw,Fg=r,Fo= "$from/media/" "$DATA/media/"
-  for name in SECRET_KEY FIELD_KEYS; do ( . "$from/env"; eval "printf '%s' \"\$$name\"" ) | set_setting "$name"; done
+  for name in SECRET_KEY FIELD_KEYS; do
+    value=$(SETTINGS=$from/env; setting "$name")
+    set_setting "$name" "$value"
+  done
   # Agents that trust the old authority go on trusting.
   if [ -e "$from/ca.key" ] && is_authority_used; then
     command install -m 0600 "$from/ca.key" "$REDIS_TLS/" && command install -m 0644 "$from/ca.crt" "$REDIS_TLS/"

@@ -1,17 +1,20 @@
 # PostgreSQL: where the settings say it is. Its password goes by environment, never by argument.
 
-# A command with PGHOST, PGUSER, PGPASSWORD … as DATABASE_URL has them.
+# A command with PGHOST, PGUSER, PGPASSWORD, PGSSLMODE … as DATABASE_URL has them.
 with_database() (
-  eval "$(setting DATABASE_URL | python3 -c '
+  told=$(setting DATABASE_URL | python3 -c '
 import shlex, sys
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 url = urlsplit(sys.stdin.read())
 found = {"PGHOST": url.hostname, "PGPORT": url.port, "PGUSER": url.username, "PGPASSWORD": url.password}
 found["PGDATABASE"] = url.path.lstrip("/")
+found = {name: unquote(str(value)) for name, value in found.items() if value}
+known = ("sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout")
+found |= {f"PG{name.upper()}": value for name, value in parse_qsl(url.query) if name in known}
 for name, value in found.items():
-    if value:
-        print(f"export {name}={shlex.quote(unquote(str(value)))}")
-')"
+    print(f"export {name}={shlex.quote(value)}")
+') || exit 1
+  eval "$told"
   exec "$@" 9>&-
 )
 
@@ -30,9 +33,11 @@ make_database() {
 
 dump_database() { with_database pg_dump --format=custom --no-owner --no-privileges --file="$1"; }
 
-# All or nothing: what was there is replaced in one transaction.
+# All or nothing: what was there is replaced in one transaction, committed only when the dump was read to its end.
 load_database() {
-  with_database psql -q -v ON_ERROR_STOP=1 -c 'DROP SCHEMA public CASCADE' -c 'CREATE SCHEMA public'
-  with_database pg_restore --no-owner --no-privileges --single-transaction --exit-on-error --dbname="$(database_name)" "$1"
+  loaded=$({
+    echo 'BEGIN; DROP SCHEMA public CASCADE; CREATE SCHEMA public;'
+    pg_restore --no-owner --no-privileges --file=- "$1" && printf 'COMMIT;\n\\echo yes\n'
+  } | with_database psql -qX -v ON_ERROR_STOP=1 -o /dev/null)
+  [ "$loaded" ]
 }
-database_name() { with_database sh -c 'printf %s "$PGDATABASE"'; }

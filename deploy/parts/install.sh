@@ -27,7 +27,8 @@ install() {
   manage "$release" migrate --no-input -v 0
   use_release "$release"
   install_nginx "$host"
-  if install_units || [ "$is_told_anew" ]; then restart; else start; fi
+  are_units_of_current || { install_units; is_told_anew=yes; }
+  if [ "$is_told_anew" ]; then restart; else start; fi
   wait_well || fail "it is installed but not well: $0 status; journalctl -u 'ezstream@*'"
   say "EZStream runs: https://$host/ (an operator: ezstream manage createsuperuser)"
 }
@@ -65,49 +66,52 @@ make_owner() {
   id "$OWNER" >/dev/null 2>&1 || useradd --system --home-dir "$DATA" --shell /usr/sbin/nologin "$OWNER"
   command install -d -o "$OWNER" -g "$OWNER" -m 0750 "$DATA" "$DATA/media"
   command install -d -m 0755 "$BASE" "$BASE/releases" "$BASE/venvs"
-  command install -d -g "$OWNER" -m 0750 "$ETC"
+  command install -d -m 0700 "$ETC"
   # nginx sends media from the disk itself.
   usermod -aG "$OWNER" www-data
 }
 
 make_settings() {
-  [ ! -e "$SETTINGS" ] || return 0
+  [ ! -e "$SETTINGS" ] || { close_settings; return 0; }
   say "writes $SETTINGS"
-  command install -g "$OWNER" -m 0640 "$SOURCE/deploy/env.example" "$SETTINGS.new"
+  command install -m 0600 "$SOURCE/deploy/env.example" "$SETTINGS.new"
   final=$SETTINGS
   SETTINGS=$SETTINGS.new
-  python3 -c 'import secrets; print(secrets.token_urlsafe(50))' | set_setting SECRET_KEY
-  "$SOURCE/bin/new-field-key" | set_setting FIELD_KEYS
-  echo "https://$1" | set_setting SITE_URL
-  echo "$1" | set_setting ALLOWED_HOSTS
-  echo "$DATA" | set_setting VAR_DIR
-  echo /run/ezstream/metrics | set_setting METRICS_DIR
-  echo 1 | set_setting USE_X_ACCEL
-  printf '"EZStream <noreply@%s>"' "$1" | set_setting DEFAULT_FROM_EMAIL
-  printf '%s' "${EMAIL_URL:-consolemail://}" | set_setting EMAIL_URL
-  { [ "${DATABASE_URL:-}" ] && printf '%s' "$DATABASE_URL" || make_database; } | set_setting DATABASE_URL
-  if [ "${REDIS_URL:-}" ]; then
-    printf '%s' "$REDIS_URL" | set_setting REDIS_URL
-  else
-    make_redis | set_setting REDIS_URL
-    echo "rediss://$1:$REDIS_PORT/0" | set_setting AGENT_REDIS_PUBLIC_URL
-    echo "$REDIS_TLS/ca.crt" | set_setting REDIS_CA_FILE
+  # First all that can fail: in a pipe or an argument it would not be noticed.
+  secret=$(python3 -c 'import secrets; print(secrets.token_urlsafe(50))')
+  field_key=$("$SOURCE/bin/new-field-key")
+  database=${DATABASE_URL:-$(make_database)}
+  redis=${REDIS_URL:-$(make_redis)}
+  set_setting SECRET_KEY "$secret"
+  set_setting FIELD_KEYS "$field_key"
+  set_setting SITE_URL "https://$1"
+  set_setting ALLOWED_HOSTS "$1"
+  set_setting VAR_DIR "$DATA"
+  set_setting METRICS_DIR /run/ezstream/metrics
+  set_setting USE_X_ACCEL 1
+  set_setting DEFAULT_FROM_EMAIL "EZStream <noreply@$1>"
+  set_setting EMAIL_URL "${EMAIL_URL:-consolemail://}"
+  set_setting DATABASE_URL "$database"
+  set_setting REDIS_URL "$redis"
+  if [ -z "${REDIS_URL:-}" ]; then
+    set_setting AGENT_REDIS_PUBLIC_URL "rediss://$1:$REDIS_PORT/0"
+    set_setting REDIS_CA_FILE "$REDIS_TLS/ca.crt"
   fi
   SETTINGS=$final
   mv "$SETTINGS.new" "$SETTINGS"
 }
 
-# Fails when there was nothing to do: what runs may run on.
+are_units_of_current() { [ "$(readlink "$UNITS/ezstream.of" || true)" = "$(readlink -e "$CURRENT")" ]; }
+
+# Fails when a step does: whoever asks for that has no `set -e`.
 install_units() {
-  units=/etc/systemd/system
-  [ "$(readlink "$units/ezstream.of" || true)" != "$(readlink -f "$CURRENT")" ] || return 1
-  command install -m 0644 "$CURRENT"/deploy/ezstream@.service "$CURRENT"/deploy/ezstream.target "$CURRENT"/deploy/ezstream-certificates.* "$units/"
-  ln -sfn "$CURRENT/deploy/ezstream" /usr/local/sbin/ezstream
-  systemctl daemon-reload
-  systemctl -q enable ezstream.target $(instances)
-  end_others
-  systemctl -q enable --now ezstream-certificates.timer
-  ln -sfn "$(readlink -f "$CURRENT")" "$units/ezstream.of"
+  command install -m 0644 "$CURRENT"/deploy/ezstream@.service "$CURRENT"/deploy/ezstream.target "$CURRENT"/deploy/ezstream-certificates.* "$UNITS/" &&
+    ln -sfn "$CURRENT/deploy/ezstream" "$COMMAND" &&
+    systemctl daemon-reload &&
+    systemctl -q enable ezstream.target $(instances) &&
+    end_others &&
+    systemctl -q enable --now ezstream-certificates.timer &&
+    ln -sfn "$(readlink -e "$CURRENT")" "$UNITS/ezstream.of"
 }
 
 take_certificate() {
@@ -122,14 +126,21 @@ take_certificate() {
 
 # Agents are told, for no system knows an authority of ours: processes must read the settings again.
 say_who_signed() {
-  echo "$1" | set_setting SITE_CA_FILE
+  set_setting SITE_CA_FILE "$1"
   is_told_anew=yes
 }
 
+# One that nginx refuses is taken back: it would keep nginx from starting when the host does.
 install_nginx() {
-  sed "s/@HOST@/$1/g" "$CURRENT/deploy/nginx-site.conf" >/etc/nginx/sites-available/ezstream
-  ln -sfn ../sites-available/ezstream /etc/nginx/sites-enabled/ezstream
-  nginx -qt || fail "nginx refuses its configuration; it runs on with the old one: nginx -t"
-  systemctl -q enable nginx
-  systemctl reload-or-restart nginx
+  site=$NGINX/sites-available/ezstream enabled=$NGINX/sites-enabled/ezstream
+  sed "s/@HOST@/$1/g" "$CURRENT/deploy/nginx-site.conf" >"$site.new" || return 1
+  [ ! -e "$site" ] || cp "$site" "$site.old" || return 1
+  mv "$site.new" "$site" && ln -sfn ../sites-available/ezstream "$enabled"
+  if ! nginx -qt; then
+    mv "$site.old" "$site" 2>/dev/null || rm "$enabled" "$site"
+    say "nginx refuses its configuration; it runs on with the old one" >&2
+    return 1
+  fi
+  rm -f "$site.old"
+  systemctl -q enable nginx && systemctl reload-or-restart nginx
 }

@@ -9,6 +9,9 @@ REDIS_MAIN=/etc/redis/redis.conf
 REDIS_CONF=/etc/redis/ezstream.conf
 REDIS_SOCKET=/run/redis/redis-server.sock
 REDIS_PORT=6380
+NGINX=/etc/nginx
+UNITS=/etc/systemd/system
+COMMAND=/usr/local/sbin/ezstream
 SETTINGS=$ETC/env
 DATA=/var/lib/ezstream
 BACKUPS=/var/backups/ezstream
@@ -47,19 +50,25 @@ manage() { release=$1; shift; in_release "$release" .venv/bin/python manage.py "
 
 setting() ( set +u; . "$SETTINGS"; eval "printf '%s' \"\${$1}\"" )
 
-# A line of the settings gets another value. Values come by standard input: arguments can be seen by everybody.
+# A line of the settings gets another value, in quotes that the shell and systemd read alike: without, `&` and `;` would end
+# it for the shell. It goes by standard input: a process's arguments can be seen by everybody.
 set_setting() {
-  python3 -c '
-import os, pathlib, re, sys
-name, path, value = sys.argv[1], pathlib.Path(sys.argv[2]), sys.stdin.read().strip()
+  printf '%s' "$2" | python3 -c '
+import pathlib, re, sys
+name, path, value = sys.argv[1], pathlib.Path(sys.argv[2]), sys.stdin.read()
 text = path.read_text()
-line = f"{name}={value}"
+quoted = re.sub(r"([\"\\`$])", r"\\\1", value)
+line = f"{name}=\"{quoted}\""
 found = re.compile(rf"(?m)^#?{re.escape(name)}=.*$")
 text = found.sub(lambda _: line, text, count=1) if found.search(text) else f"{text}{line}\n"
 part = path.with_name(path.name + ".part")
-part.touch(0o640)
+part.touch(0o600)
 part.write_text(text)
-os.chown(part, path.stat().st_uid, path.stat().st_gid)
 part.replace(path)
 ' "$1" "$SETTINGS"
+}
+
+# systemd and these scripts read them as root. nginx, which is in the group of media, may not.
+close_settings() {
+  chown root:root "$ETC" "$SETTINGS" && chmod 0700 "$ETC" && chmod 0600 "$SETTINGS"
 }

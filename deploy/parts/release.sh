@@ -41,59 +41,67 @@ collect_static() {
 
 # The links are swapped in one step each; processes go on in the release they were started in.
 use_release() {
-  now=$(readlink -f "$CURRENT" || true)
+  now=$(readlink -e "$CURRENT" || true)
   if [ "$now" ] && [ "$now" != "$1" ]; then ln -sfn "$now" "$PREVIOUS.new" && mv -T "$PREVIOUS.new" "$PREVIOUS"; fi
   ln -sfn "$1" "$CURRENT.new" && mv -T "$CURRENT.new" "$CURRENT"
 }
 
 upgrade() {
   need_installed
-  old=$(readlink -f "$CURRENT")
-  before=$(readlink -f "$PREVIOUS" || true)
+  old=$(readlink -e "$CURRENT")
+  before=$(readlink -e "$PREVIOUS" || true)
   [ "$SOURCE" != "$old" ] || fail "this is the release in use: run deploy/ezstream of the new source"
+  close_settings
   new=$(make_release)
   prepare_release "$new"
   manage "$old" migration_state >"$new/migrations-before"
   backup_database_only
   say "migrates"
-  if ! manage "$new" migrate --no-input -v 0 || ! switch_to "$new"; then
-    say "the new release is not well: goes back"
-    go_back "$new" "$old" || true
-    if [ -d "$before" ]; then ln -sfn "$before" "$PREVIOUS"; else rm -f "$PREVIOUS"; fi
-    rm -rf "$new"
-    fail "nothing has changed; the old release runs. What went wrong: journalctl -u 'ezstream@*' --since -5min"
-  fi
+  manage "$new" migrate --no-input -v 0 && switch_to "$new" || take_back
   forget_old_releases
   say "runs $(basename "$new")"
+}
+
+# The old release in any case, also when the database is down or the disk full.
+take_back() {
+  say "the new release is not well: goes back"
+  trouble=""
+  undo_migrations || trouble=", but the database has the layout of $(basename "$new"): $0 restore $whole"
+  switch_to "$old" || trouble="$trouble, and is not well either: $0 status"
+  [ "$(readlink -e "$CURRENT")" = "$old" ] || fail "$(basename "$new") is still in use and not well: $0 status"
+  if [ "$before" ]; then ln -sfn "$before" "$PREVIOUS"; else rm -f "$PREVIOUS"; fi
+  rm -rf "$new"
+  fail "the old release is in use again${trouble:- and well: nothing has changed}. What went wrong: journalctl -u 'ezstream@*' --since -5min"
 }
 
 rollback() {
   need_installed
   [ -e "$PREVIOUS/manage.py" ] || fail "there is no release before this one"
-  new=$(readlink -f "$CURRENT")
-  old=$(readlink -f "$PREVIOUS")
+  new=$(readlink -e "$CURRENT")
+  old=$(readlink -e "$PREVIOUS")
   [ -e "$new/migrations-before" ] || fail "how the database was before $(basename "$new") is not known"
   backup_database_only
-  go_back "$new" "$old" || fail "the old release is not well either: $0 status"
+  undo_migrations || fail "the migrations could not all be undone; $(basename "$new") is still in use, the database before this: $whole"
+  switch_to "$old" || fail "the old release is not well either: $0 status"
   rm -f "$PREVIOUS"
   say "runs $(basename "$old") again"
 }
 
-go_back() {
-  (cd "$1" && manage "$1" migration_state --return-to "$1/migrations-before") && switch_to "$2"
-}
+undo_migrations() { manage "$new" migration_state --return-to "$new/migrations-before"; }
 
+# What runs is the release's also when units or nginx's site could not be: on the way back that is better than nothing.
 switch_to() {
-  use_release "$1"
-  install_units || true
-  (install_nginx "$(host_name)") || return 1
+  use_release "$1" || return 1
+  is_whole=yes
+  install_units || is_whole=""
+  install_nginx "$(host_name)" || is_whole=""
   restart
-  wait_well
+  [ "$is_whole" ] && wait_well
 }
 
 # Three are kept, and the environments they use.
 forget_old_releases() {
-  keep="$(readlink -f "$CURRENT") $(readlink -f "$PREVIOUS" || true)"
+  keep="$(readlink -e "$CURRENT") $(readlink -e "$PREVIOUS" || true)"
   for each in $(ls -1d "$BASE"/releases/*/ | head -n -3); do
     case " $keep " in *" ${each%/} "*) ;; *) rm -rf "${each%/}" ;; esac
   done

@@ -84,6 +84,21 @@ def test_whatever_the_procfile_starts_is_missed_when_it_is_gone(settings):
 
 
 @transactional
+@pytest.mark.parametrize(("since", "is_known"), [(-5, True), (5, False)])
+def test_who_was_seen_before_a_restart_does_not_count(client, since, is_known):
+    all_alive()
+    answer = client.get("/health/ready", {"since": int(time.time()) + since})
+    assert list(answer.json()["reasons"]) == ([] if is_known else list(processes.KINDS))
+
+
+@transactional
+@pytest.mark.parametrize("since", ["", "x", "9" * 30, "-1"])
+def test_a_time_that_is_none_is_not_asked_for(client, since):
+    all_alive()
+    assert client.get("/health/ready", {"since": since}).status_code == 200
+
+
+@transactional
 def test_redis_away_is_named(client, settings, tmp_path):
     all_alive()
     settings.REDIS_URL = f"unix://{tmp_path}/nothing.sock"

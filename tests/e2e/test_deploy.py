@@ -156,15 +156,27 @@ def test_an_operator_signs_in_and_a_socket_opens(control: Installed) -> None:
 
 
 def test_secrets_can_be_read_by_their_owner_alone(control: Installed) -> None:
-    assert control.host.run(["stat", "-c", "%U %G %a", "/etc/ezstream-control/env"]) == "root ezstream-control 640\n"
+    assert control.host.run(["stat", "-c", "%U %G %a", "/etc/ezstream-control/env"]) == "root root 600\n"
+    for user in ("www-data", "ezstream-control"):
+        said = control.host.run(["sh", "-c", f"runuser -u {user} -- cat /etc/ezstream-control/env 2>&1; echo $?"])
+        assert said.endswith("Permission denied\n1\n")
     assert control.host.run(["stat", "-c", "%a", "/etc/ezstream-control/tls.key"]) == "600\n"
     assert control.host.run(["stat", "-c", "%U %a", "/etc/ezstream-redis/ca.key"]) == "root 600\n"
     arguments = control.host.run(["ps", "-eo", "args"])
     settings = control.host.run(["cat", "/etc/ezstream-control/env"])
     for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL"):
-        value = next(line for line in settings.splitlines() if line.startswith(f"{name}=")).partition("=")[2]
+        value = next(line for line in settings.splitlines() if line.startswith(f"{name}=")).partition("=")[2].strip('"')
         assert len(value) > 20
         assert value not in arguments
+
+
+def test_the_shell_and_systemd_read_the_same_setting(control: Installed) -> None:
+    value = """a&b;c $d `e` "f" 'g' \\h #i"""
+    parts, place = "/srv/ezstream/current/deploy/parts/place.sh", "SETTINGS=/root/odd"
+    control.host.run(["sh", "-euc", f'. {parts}; {place}; touch /root/odd; set_setting ODD "$1"', "-", value])
+    assert control.host.run(["sh", "-euc", f". {parts}; {place}; setting ODD"]) == value
+    unit = ["systemd-run", "-q", "--wait", "--pipe", "-p", "EnvironmentFile=/root/odd"]
+    assert control.host.run([*unit, "sh", "-c", 'printf %s "$ODD"']) == value
 
 
 def test_agents_reach_redis_by_tls_with_a_certificate_of_our_own(control: Installed) -> None:
@@ -302,11 +314,14 @@ def test_an_upgrade_and_the_way_back(control: Installed, on_air: Publish) -> Non
     goes_on(on_air)
 
 
-def test_a_release_that_is_not_well_is_taken_back(control: Installed, on_air: Publish) -> None:
+@pytest.mark.parametrize(
+    "entry", ["ezstream/asgi.py", "ezstream/worker.py", "fleet/management/commands/redis_tunnels.py"]
+)
+def test_a_release_whose_process_dies_at_import_is_taken_back(control: Installed, on_air: Publish, entry: str) -> None:
     before = control.version()
     control.set_version("99.2.0")
-    control.host.run(["sh", "-c", f"echo 'raise SystemExit(3)' >> {SOURCE}/ezstream/asgi.py"])
-    with pytest.raises(AssertionError, match="the old release runs"):
+    control.host.run(["sh", "-c", f"echo 'raise SystemExit(3)' >> {SOURCE}/{entry}"])
+    with pytest.raises(AssertionError, match="the old release is in use again and well"):
         control.ezstream("upgrade", script=SCRIPT)
     assert control.version() == before
     assert "99.2.0" not in control.host.run(["ls", "/srv/ezstream/releases"])
