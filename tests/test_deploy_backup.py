@@ -97,3 +97,18 @@ def test_a_database_that_cannot_be_loaded_stays_as_it_is(shell, installed, tmp_p
     assert "nothing was changed" in failed.value.stderr
     assert failed.value.stdout.endswith("started\n")
     assert sql(database, "SELECT word FROM t") == "now\n"
+
+
+def test_a_backup_without_its_keys_is_refused_whatever_the_caller_has(
+    shell, installed, tmp_path, database, monkeypatch
+):
+    """Whatever the caller has: what is sealed in it could never be opened again."""
+    [only] = before_changes(tmp_path, shell, installed, database, 1)
+    kept = (only / "env").read_text().replace("FIELD_KEYS=k\n", "")
+    (only / "env").write_text(kept)
+    subprocess.run(["sh", "-c", "sha256sum database.dump env VERSION >SHA256SUMS"], cwd=only, check=True)
+    monkeypatch.setenv("FIELD_KEYS", "of-somebody-else")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        shell(f"{RESTORE}restore {only}", **installed)
+    assert "env names no FIELD_KEYS: nothing was changed" in refused.value.stderr
+    assert sql(database, "SELECT word FROM t") == "now\n"

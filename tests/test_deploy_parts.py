@@ -140,7 +140,7 @@ def test_settings_are_their_owners_alone(shell, tmp_path):
     settings = tmp_path / "etc" / "env"
     settings.touch(0o640)
     shell('close_settings; echo SECRET_KEY=x >>"$SETTINGS"', SETTINGS=settings, ETC=settings.parent)
-    assert [oct(each.stat().st_mode & 0o777) for each in (settings.parent, settings)] == ["0o700", "0o600"]
+    assert [oct(each.stat().st_mode & 0o777) for each in (settings.parent, settings)] == ["0o711", "0o600"]
     shell("set_setting A 1", SETTINGS=settings)
     assert oct(settings.stat().st_mode & 0o777) == "0o600"
 

@@ -58,16 +58,16 @@ restore() {
   need_installed
   from=$(absolute "${1:?restore DIR}")
   (cd "$from" && sha256sum --quiet -c SHA256SUMS) || fail "$from is no whole backup: nothing was changed"
+  for name in SECRET_KEY FIELD_KEYS; do
+    [ "$(kept_setting "$name")" ] || fail "$from/env names no $name: nothing was changed"
+  done
   say "keeps what is here now"
   # And forgets nothing: the oldest may be what is restored.
   keep_database
   stop
   load_database "$from/database.dump" || { start; fail "the database could not be loaded: nothing was changed"; }
   [ ! -d "$from/media" ] || rsync -a --chown="$OWNER:$OWNER" --chmod=Du=rwx,Dg=rx,Do=,Fu=rw,Fg=r,Fo= "$from/media/" "$DATA/media/"
-  for name in SECRET_KEY FIELD_KEYS; do
-    value=$(SETTINGS=$from/env; setting "$name")
-    set_setting "$name" "$value"
-  done
+  for name in SECRET_KEY FIELD_KEYS; do set_setting "$name" "$(kept_setting "$name")"; done
   # Agents that trust the old authority go on trusting.
   if [ -e "$from/ca.key" ] && is_authority_used; then
     command install -m 0600 "$from/ca.key" "$REDIS_TLS/" && command install -m 0644 "$from/ca.crt" "$REDIS_TLS/"
@@ -78,3 +78,4 @@ restore() {
   wait_well || fail "it is restored but not well: $0 status"
   say "restored from $from"
 }
+kept_setting() ( SETTINGS=$from/env; setting "$1" )

@@ -66,7 +66,7 @@ make_owner() {
   id "$OWNER" >/dev/null 2>&1 || useradd --system --home-dir "$DATA" --shell /usr/sbin/nologin "$OWNER"
   command install -d -o "$OWNER" -g "$OWNER" -m 0750 "$DATA" "$DATA/media"
   command install -d -m 0755 "$BASE" "$BASE/releases" "$BASE/venvs"
-  command install -d -m 0700 "$ETC"
+  command install -d -m 0711 "$ETC"
   # nginx sends media from the disk itself.
   usermod -aG "$OWNER" www-data
 }

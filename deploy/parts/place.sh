@@ -48,7 +48,7 @@ in_release() (
 )
 manage() { release=$1; shift; in_release "$release" .venv/bin/python manage.py "$@"; }
 
-setting() ( set +u; . "$SETTINGS"; eval "printf '%s' \"\${$1}\"" )
+setting() ( set +u; unset "$1"; . "$SETTINGS"; eval "printf '%s' \"\${$1}\"" )
 
 # A line of the settings gets another value, in quotes that the shell and systemd read alike: without, `&` and `;` would end
 # it for the shell. It goes by standard input: a process's arguments can be seen by everybody.
@@ -70,5 +70,5 @@ part.replace(path)
 
 # systemd and these scripts read them as root. nginx, which is in the group of media, may not.
 close_settings() {
-  chown root:root "$ETC" "$SETTINGS" && chmod 0700 "$ETC" && chmod 0600 "$SETTINGS"
+  chown root:root "$ETC" "$SETTINGS" && chmod 0711 "$ETC" && chmod 0600 "$SETTINGS"
 }

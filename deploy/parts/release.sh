@@ -69,7 +69,7 @@ take_back() {
   undo_migrations || trouble=", but the database has the layout of $(basename "$new"): $0 restore $whole"
   switch_to "$old" || trouble="$trouble, and is not well either: $0 status"
   [ "$(readlink -e "$CURRENT")" = "$old" ] || fail "$(basename "$new") is still in use and not well: $0 status"
-  if [ "$before" ]; then ln -sfn "$before" "$PREVIOUS"; else rm -f "$PREVIOUS"; fi
+  if [ "$before" ]; then ln -sfn "$before" "$PREVIOUS" || true; else rm -f "$PREVIOUS"; fi
   rm -rf "$new"
   fail "the old release is in use again${trouble:- and well: nothing has changed}. What went wrong: journalctl -u 'ezstream@*' --since -5min"
 }
