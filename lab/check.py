@@ -15,9 +15,7 @@ from lab.postgres import Postgres
 from lab.product import ROOT
 
 PYTHON = sys.executable
-PLAIN_PYTEST = [PYTHON, "-m", "pytest", "-q"]
-# Three for two cores: much of it waits.
-PYTEST = [*PLAIN_PYTEST, "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+PYTEST = [PYTHON, "-m", "pytest", "-q"]
 DJANGO_APPS = ("streams", "fleet", "media_library", "ops", "accounts")
 # Any values do: these stages import the settings and touch no server.
 SETTINGS = {
@@ -46,21 +44,26 @@ def check_migrations() -> int:
     return stage("makemigrations --check", command, SETTINGS)
 
 
+def by_workers(number: int) -> list[str]:
+    """More than there are cores: much of it waits. A file's tests stay with one, in the order of `testpaths`."""
+    return [*PYTEST, "-n", str(number), "--dist", "loadfile", "--no-loadscope-reorder"]
+
+
 def test_on_sqlite() -> int:
-    return stage("tests on SQLite", [*PYTEST, "-m", "not e2e"], {})
+    return stage("tests on SQLite", [*by_workers(4), "-m", "not e2e"], {})
 
 
 def test_on_postgres() -> int:
     with Postgres() as server:
-        command = [*PYTEST, "-m", "not e2e", *DJANGO_APPS]
+        command = [*by_workers(3), "-m", "not e2e", *DJANGO_APPS]
         return stage("tests on PostgreSQL", command, {"DATABASE_URL": server.url})
 
 
 def test_end_to_end() -> int:
     """On this machine, and on servers of the lab beside it: each mostly waits for what it started."""
     with ThreadPoolExecutor() as pool, tempfile.TemporaryFile("w+") as said:
-        on_servers = pool.submit(stage, "servers of the lab", [*PLAIN_PYTEST, "-m", "e2e and lab"], {}, said)
-        here = stage("end to end", [*PLAIN_PYTEST, "-m", "e2e and not lab"], {})
+        on_servers = pool.submit(stage, "servers of the lab", [*by_workers(2), "-m", "e2e and lab"], {}, said)
+        here = stage("end to end", [*PYTEST, "-m", "e2e and not lab"], {})
         there = on_servers.result()
         said.seek(0)
         print(said.read(), flush=True)

@@ -105,12 +105,8 @@ def test_the_agent_is_killed_and_the_stream_does_not_notice(channel: Channel) ->
     item = channel.state()["items"][0]["id"]
 
     def steered() -> bool:
-        answer = channel.client.session.post(
-            channel.product.url + channel.address + "/steer",
-            json={"order": "jump", "item_id": item},
-            headers={"X-CSRFToken": channel.client.cookies["csrftoken"], "Referer": channel.product.url},
-            timeout=10,
-        )
+        order = {"order": "jump", "item_id": item}
+        answer = channel.house.post(f"/api/streams/{channel.house.pk}/steer", json=order)
         return answer.ok and answer.json()["item_id"] == item
 
     wait_until(steered, "the new agent steers the old playout", 20)
