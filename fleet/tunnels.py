@@ -141,7 +141,8 @@ class Tunnel:
             sock = dial_redis()
         except OSError as error:
             log.warning("tunnel.no_redis", vps=self._vps_id, error=type(error).__name__)
-            channel.close()
+            with contextlib.suppress(OSError, EOFError):  # it may be gone itself
+                channel.close()
             return
         join(channel, sock)
 

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -185,6 +186,22 @@ def test_while_redis_is_away_who_connects_is_let_go(vps, keep, port, settings):
     with socket.create_connection(("127.0.0.1", port), 10) as sock:
         assert sock.recv(1) == b""
     assert stands(keeper, vps)
+
+
+def test_one_that_went_away_meanwhile_is_let_go_too(settings):
+    """The connection may have ended while Redis was tried."""
+
+    class Gone:
+        closings = 0
+
+        def close(self):
+            self.closings += 1
+            raise EOFError
+
+    settings.AGENT_REDIS_URL = "redis://127.0.0.1:1"
+    channel = Gone()
+    tunnels.Tunnel._carry(SimpleNamespace(_vps_id=1), channel)
+    assert channel.closings == 1
 
 
 @pytest.mark.parametrize(
