@@ -62,7 +62,7 @@ def test_on_postgres() -> int:
 def test_end_to_end() -> int:
     """On this machine, and on servers of the lab beside it: each mostly waits for what it started."""
     with ThreadPoolExecutor() as pool, tempfile.TemporaryFile("w+") as said:
-        on_servers = pool.submit(stage, "servers of the lab", [*by_workers(2), "-m", "e2e and lab"], {}, said)
+        on_servers = pool.submit(stage, "servers of the lab", [*PYTEST, "-m", "e2e and lab and not long"], {}, said)
         here = stage("end to end", [*PYTEST, "-m", "e2e and not lab"], {})
         there = on_servers.result()
         said.seek(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import base64
+import json
 import os
 import shutil
 import tempfile
@@ -20,8 +21,9 @@ import pytest
 
 from lab.valkey import Valkey
 
-OUTSIDE: Final = dict(os.environ)
-"""The environment as it was: for tests that start the whole product, which makes its own."""
+_KEPT: Final = "EZSTREAM_TESTS_OUTSIDE"
+OUTSIDE: Final[dict[str, str]] = json.loads(os.environ.get(_KEPT) or json.dumps(dict(os.environ)))
+"""The environment as it was, also for workers of xdist: for tests that start the whole product, which makes its own."""
 _HOME = Path(tempfile.mkdtemp(prefix="ezt-"))
 _REDIS = Valkey(_HOME / "valkey")
 
@@ -36,6 +38,7 @@ def _prepare() -> None:
     (_HOME / "static").mkdir()
     atexit.register(_clean)
     os.environ.update(
+        {_KEPT: json.dumps(OUTSIDE)},
         REDIS_URL=_REDIS.url,
         VAR_DIR=str(_HOME),
         STATIC_ROOT=str(_HOME / "static"),

@@ -20,6 +20,8 @@ from lab.processes import wait_until
 
 _BOOT: Final = Path(__file__).with_name("boot.sh")
 _BOOT_LIMIT_S: Final = 30.0
+_COMMAND_LIMIT_S: Final = 600.0
+_LOOK_LIMIT_S: Final = 5.0
 _SSH: Final = 22
 _LONGEST_NAME: Final = 15 - len("vb-")
 """Characters a link's name may have, without nspawn's prefix; it invents another when that is too long."""
@@ -129,7 +131,7 @@ class Host:
         """Until the host runs another boot than `before` and greets: for reboots ordered from elsewhere."""
 
         def is_another() -> bool:
-            with contextlib.suppress(HostOffError, subprocess.CalledProcessError):
+            with contextlib.suppress(HostOffError, subprocess.CalledProcessError, subprocess.TimeoutExpired):
                 return self.boot_id() != before
             return False
 
@@ -193,15 +195,16 @@ class Host:
         self.run(["sh", "-c", "rm /etc/ssh/ssh_host_* && ssh-keygen -q -A && systemctl restart ssh"])
 
     # ------------------------------------------------------------------------------------------- a look inside
-    def run(self, argv: Sequence[str], given: bytes = b"") -> str:
-        """Runs a command as root on it, past its network and sshd; gives its output. May raise CalledProcessError."""
+    def run(self, argv: Sequence[str], given: bytes = b"", limit_s: float = _COMMAND_LIMIT_S) -> str:
+        """Runs a command as root on it, past its network and sshd; gives its output. May raise CalledProcessError, and
+        TimeoutExpired: one that a host's shutdown stops (it stops all, then ends all) would wait for ever."""
         clean = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root",
             "LANG": "C.UTF-8",
         }
         inside = ["nsenter", f"--target={self.leader()}", "--all", "--wd=/", *argv]
-        done = subprocess.run(inside, input=given, capture_output=True, env=clean)
+        done = subprocess.run(inside, input=given, capture_output=True, env=clean, timeout=limit_s)
         if done.returncode:
             raise subprocess.CalledProcessError(
                 done.returncode, list(argv), done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
@@ -210,7 +213,7 @@ class Host:
 
     def boot_id(self) -> str:
         """Another one after each boot."""
-        return self.run(["cat", "/proc/sys/kernel/random/boot_id"]).strip()
+        return self.run(["cat", "/proc/sys/kernel/random/boot_id"], limit_s=_LOOK_LIMIT_S).strip()
 
     def leader(self) -> int:
         """The machine's id of the host's init. HostOffError when it has none."""

@@ -10,7 +10,6 @@ import json
 import re
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 from typing import Any, Final
@@ -42,20 +41,18 @@ def hosts(vps_lab: Lab) -> Iterator[list[Host]]:
 
 
 @pytest.fixture(scope="module")
-def both(hosts: list[Host], tmp_path_factory: pytest.TempPathFactory) -> list[Installed]:
-    """People know one name, wherever it leads."""
-    folder, name = tmp_path_factory.mktemp("authorities"), hosts[0].address
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda host: Installed(host, name, folder), hosts[:2]))
-
-
-@pytest.fixture(scope="module")
-def control(both: list[Installed]) -> Installed:
+def control(hosts: list[Host], tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """With an operator."""
-    control = both[0]
+    control = Installed(hosts[0], hosts[0].address, tmp_path_factory.mktemp("authority"))
     environ = [f"DJANGO_SUPERUSER_{name}" for name in (f"PASSWORD={PASSWORD}", f"EMAIL={EMAIL}", "NAME=Olga")]
     control.host.run(["env", *environ, "ezstream", "manage", "createsuperuser", "--no-input"])
     return control
+
+
+@pytest.fixture(scope="module")
+def spare(hosts: list[Host], control: Installed, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Under the same name: people know one, wherever it leads."""
+    return Installed(hosts[1], control.name, tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
@@ -314,6 +311,7 @@ def test_an_upgrade_and_the_way_back(control: Installed, on_air: Publish) -> Non
     goes_on(on_air)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "entry", ["ezstream/asgi.py", "ezstream/worker.py", "fleet/management/commands/redis_tunnels.py"]
 )
@@ -338,8 +336,8 @@ def test_it_is_back_by_itself_after_a_reboot(control: Installed, on_air: Publish
 # ------------------------------------------------------------------------------------------------ moved
 
 
-def test_a_spoilt_backup_is_refused_and_changes_nothing(control: Installed, both: list[Installed]) -> None:
-    spare = both[1]
+@pytest.mark.long
+def test_a_spoilt_backup_is_refused_and_changes_nothing(control: Installed, spare: Installed) -> None:
     control.ezstream("backup", "/root/backups")
     carry("/root/backups", control.host, spare.host)
     spare.host.run(["sh", "-c", "cp -r /root/backups/* /root/spoilt && echo x >> /root/spoilt/database.dump"])
@@ -348,11 +346,11 @@ def test_a_spoilt_backup_is_refused_and_changes_nothing(control: Installed, both
     assert json.loads(spare.ezstream("health"))["status"] == "ok"
 
 
+@pytest.mark.long
 def test_it_moves_to_another_host_and_its_fleet_with_it(
-    control: Installed, both: list[Installed], server: Host, on_air: Publish
+    control: Installed, spare: Installed, server: Host, on_air: Publish
 ) -> None:
     """The backup is restored there, the name leads there: accounts, media and fleet; the stream never went."""
-    spare = both[1]
     control.ezstream("stop")
     control.ezstream("backup", "/root/moved")
     carry("/root/moved", control.host, spare.host)
