@@ -30,7 +30,7 @@ CODE_CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("myp
 def main(arguments: Sequence[str]) -> int:
     if arguments:
         return stage("pytest", [PYTHON, "-m", "pytest", *arguments], {})
-    stages = [check_code, check_migrations, test_on_sqlite, test_on_postgres, test_end_to_end]
+    stages = [check_code, check_migrations, test_on_sqlite, test_beside_servers]
     return next((code for check in stages if (code := check())), 0)
 
 
@@ -60,10 +60,14 @@ def test_on_postgres() -> int:
 
 
 def test_end_to_end() -> int:
-    """On this machine, and on servers of the lab beside it: each mostly waits for what it started."""
+    return stage("end to end", [*PYTEST, "-m", "e2e and not lab"], {})
+
+
+def test_beside_servers() -> int:
+    """What is left, with the tests on servers of the lab beside it, which mostly wait."""
     with ThreadPoolExecutor() as pool, tempfile.TemporaryFile("w+") as said:
         on_servers = pool.submit(stage, "servers of the lab", [*PYTEST, "-m", "e2e and lab and not long"], {}, said)
-        here = stage("end to end", [*PYTEST, "-m", "e2e and not lab"], {})
+        here = test_on_postgres() or test_end_to_end()
         there = on_servers.result()
         said.seek(0)
         print(said.read(), flush=True)
