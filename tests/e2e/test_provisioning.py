@@ -21,6 +21,7 @@ from lab.product import Product
 pytestmark = pytest.mark.e2e
 
 
+@pytest.mark.long
 def test_a_server_that_is_in_use_already(page: Page, product: Product, fresh_vps: FreshVps) -> None:
     """Reached by IPv6; somebody holds dpkg's lock; its nginx serves somebody's pages; it reboots in the middle."""
     host = fresh_vps(["nginx", "python3"])
